@@ -1,0 +1,65 @@
+# People's shorthand for the commands; every recipe can be typed by hand.
+# Only Go, GNU make, bash and git are needed: the tools are built from tools/go.mod.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+RACE     ?= -race
+FUZZTIME ?= 5s
+BENCH    ?= .
+# Directories of the modules that lint and vuln look at: `make lint MODULES=". deploy"`.
+MODULES  ?= .
+# A copy of the Go vulnerability database, file:// or https://; empty is the public one.
+VULNDB   ?=
+# 1: an unreachable vulnerability database is a warning, not a failure.
+OFFLINE  ?= 0
+
+TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
+
+.PHONY: help gen check test fuzz bench lint vuln fmt tidy
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+gen: ## render every unit into golden/
+	@go run ./cmd/gen
+
+check: ## fail with a diff when golden/ is not what the code renders
+	@go run ./cmd/gen check
+
+test: ## run the tests of the root module (RACE= where there is no C compiler)
+	go test $(RACE) ./...
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
+	awk '/^Fuzz/ { name[n++] = $$1 } /^ok/ { while (n) print $$2, name[--n] }' <<<"$$list" \
+	| while read -r pkg name; do \
+		echo "fuzz $$pkg $$name"; \
+		go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "$$pkg" </dev/null; \
+	done
+
+bench: ## run the benchmarks that match BENCH
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# golangci-lint runs go-check-sumtype too, over all packages at once.
+lint: ## run the linters, then vuln
+	@for dir in $(MODULES); do echo "lint $$dir"; (cd "$$dir"; $(TOOL) golangci-lint run ./...); done
+	@$(MAKE) --no-print-directory vuln
+
+vuln: ## look for known vulnerabilities that the code reaches
+	@for dir in $(MODULES); do \
+		echo "vuln $$dir"; \
+		if out=$$(cd "$$dir"; $(TOOL) govulncheck $(if $(VULNDB),-db '$(VULNDB)') ./... 2>&1); then echo "$$out"; continue; fi; \
+		echo "$$out"; \
+		[[ $$out == *"govulncheck: fetching vulnerabilities:"* ]] || exit 1; \
+		echo "WARNING: vulnerability database unreachable: NOTHING WAS CHECKED"; \
+		[[ '$(OFFLINE)' == 1 ]] || { echo "OFFLINE=1 makes this a warning, VULNDB=URL names a copy"; exit 1; }; \
+	done
+
+fmt: ## format the code as lint expects it
+	@$(TOOL) golangci-lint fmt ./...
+
+tidy: ## fail with a diff when go.mod or go.sum of any module is not tidy
+	@for mod in $$(git ls-files --cached --others --exclude-standard go.mod '*/go.mod'); do \
+		echo "tidy $$mod"; go -C "$$(dirname "$$mod")" mod tidy -diff; \
+	done
