@@ -135,20 +135,15 @@ func (v Valkey) lowerCache(s scope) part {
 	tmp, tmpMount := scratch("tmp", "/tmp", "16Mi")
 	volumes := []corev1.Volume{confVolume, aclVolume, tmp}
 	ping := "valkey-cli --user app ping | grep -q PONG"
-	container := corev1.Container{
-		Name:            cacheApp,
-		Image:           s.images.Valkey,
-		ImagePullPolicy: corev1.PullAlways,
-		Command:         []string{"valkey-server", "/etc/valkey/valkey.conf"},
-		Env:             []corev1.EnvVar{secretEnv("REDISCLI_AUTH", cacheName, "password")},
-		Ports:           []corev1.ContainerPort{{Name: "redis", ContainerPort: cachePort, Protocol: corev1.ProtocolTCP}},
-		Resources:       Resources{CPU: v.CPU, Memory: v.Memory}.requirements(Resources{CPU: "100m"}),
-		SecurityContext: confined(),
-		VolumeMounts:    []corev1.VolumeMount{{Name: "data", MountPath: "/data"}, confMount, aclMount, tmpMount},
-		LivenessProbe: &corev1.Probe{
-			ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("redis")}},
-			PeriodSeconds: 10, TimeoutSeconds: 5, FailureThreshold: 6,
-		},
+	c := container(cacheApp, s.images.Valkey)
+	c.Command = []string{"valkey-server", "/etc/valkey/valkey.conf"}
+	c.Env = []corev1.EnvVar{secretEnv("REDISCLI_AUTH", cacheName, "password")}
+	c.Ports = []corev1.ContainerPort{{Name: "redis", ContainerPort: cachePort, Protocol: corev1.ProtocolTCP}}
+	c.Resources = Resources{CPU: v.CPU, Memory: v.Memory}.requirements(Resources{CPU: "100m"})
+	c.VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}, confMount, aclMount, tmpMount}
+	c.LivenessProbe = &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("redis")}},
+		PeriodSeconds: 10, TimeoutSeconds: 5, FailureThreshold: 6,
 	}
 	p := part{
 		facts: map[string]fact{
@@ -165,19 +160,19 @@ func (v Valkey) lowerCache(s scope) part {
 	if !v.Plaintext {
 		tls, tlsMount := secretVolume("tls", cacheName+"-tls", "/tls")
 		volumes = append(volumes, tls)
-		container.VolumeMounts = append(container.VolumeMounts, tlsMount)
+		c.VolumeMounts = append(c.VolumeMounts, tlsMount)
 		ping = "valkey-cli --tls --cacert /tls/ca.crt --user app ping | grep -q PONG"
 		p.objects = append(p.objects, s.authority(m)...)
 		p.facts["cache.ca"] = secretFact(cacheName+"-tls", "ca.crt")
 		p.facts["cache.servername"] = text(cacheName)
 	}
-	container.ReadinessProbe = &corev1.Probe{
+	c.ReadinessProbe = &corev1.Probe{
 		ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"sh", "-c", ping}}},
 		PeriodSeconds: 10, TimeoutSeconds: 5, FailureThreshold: 3,
 	}
-	container.StartupProbe = container.LivenessProbe.DeepCopy()
-	container.StartupProbe.FailureThreshold = 60 // loading the file takes its time
-	set := s.statefulSet(m, pods, storage, container, checksum(append(secrets, conf)...), volumes...)
+	c.StartupProbe = c.LivenessProbe.DeepCopy()
+	c.StartupProbe.FailureThreshold = 60 // loading the file takes its time
+	set := s.statefulSet(m, pods, storage, c, checksum(append(secrets, conf)...), volumes...)
 	p.objects = append(p.objects, secrets...)
 	p.objects = append(p.objects, conf, set, s.headless(m, pods, "redis", cachePort),
 		policy(m, metav1.LabelSelector{MatchLabels: pods}, []networkingv1.NetworkPolicyIngressRule{

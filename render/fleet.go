@@ -107,14 +107,6 @@ type Collector struct {
 	Resources Resources
 }
 
-// Garage is a self-hosted S3 store in the platform's namespace. Each tenant with a GarageBucket gets a
-// bucket and a key of its own in it.
-type Garage struct {
-	Replicas  int32    // 1, or 3 for a copy on each of three nodes
-	Storage   Quantity // of each replica
-	Resources Resources
-}
-
 // A Quantity is a Kubernetes quantity: "250m", "512Mi", "50Gi".
 type Quantity string
 

@@ -20,11 +20,12 @@ import (
 // A scope is what the lowering of one tenant, or of the platform, may look at.
 type scope struct {
 	meta
-	fleet  *Fleet
-	tenant *Tenant
-	images Images
-	nodes  nodes
-	app    application
+	fleet    *Fleet
+	tenant   *Tenant
+	images   Images
+	nodes    nodes
+	priority string // class of every pod
+	app      application
 }
 
 // A part is what one choice adds to a tenant.
@@ -65,6 +66,7 @@ func lowerTenant(path *field.Path, f *Fleet, t *Tenant) ([]Object, field.ErrorLi
 	s.tenant = t
 	s.meta.tenant = true
 	s.nodes = t.Placement.lowerPlacement(t.Name)
+	s.priority = t.Tier.priorityClass()
 
 	objects := slices.Concat(s.namespace(t.Tier), s.closed())
 
@@ -90,7 +92,7 @@ func lowerTenant(path *field.Path, f *Fleet, t *Tenant) ([]Object, field.ErrorLi
 
 	settings := s.settings(all.facts)
 	objects = append(objects, settings...)
-	s.app = s.application(all.facts, settings)
+	s.app = s.application(all, settings)
 
 	objects = append(objects, t.API.lower(s, all.ingress)...)
 	for _, w := range t.Workloads {
@@ -156,11 +158,27 @@ func (s scope) secret(name, component, app string) secret {
 	}
 }
 
-func (s scope) application(facts map[string]fact, settings []Object) application {
-	app := application{asked: map[string]config.Fact{}, facts: facts, checksum: checksum(settings...)}
+// application is made of the settings, and of all that they ask for. Its checksum counts every Secret that
+// a container's variable is taken from, so that a new password reaches the pods that read it.
+func (s scope) application(all part, settings []Object) application {
+	app := application{asked: map[string]config.Fact{}, facts: all.facts}
+	read := map[string]bool{}
 	for _, asked := range s.tenant.projection().Facts {
 		app.asked[asked.Name] = asked
+		f := all.facts[asked.Fact]
+		for _, v := range append(f.needs, corev1.EnvVar{ValueFrom: f.from}) {
+			if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
+				read[v.ValueFrom.SecretKeyRef.Name] = true
+			}
+		}
 	}
+	counted := slices.Clone(settings)
+	for _, o := range all.objects {
+		if kind := o.GetObjectKind().GroupVersionKind().Kind; (kind == "Secret" || kind == "ExternalSecret") && read[o.GetName()] {
+			counted = append(counted, o)
+		}
+	}
+	app.checksum = checksum(counted...)
 	for _, o := range settings {
 		name := corev1.LocalObjectReference{Name: o.GetName()}
 		if _, plain := o.(*corev1.ConfigMap); plain {

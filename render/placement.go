@@ -52,12 +52,3 @@ func (DedicatedNodes) lowerPlacement(tenant string) nodes {
 func (Sandboxed) validatePlacement(*checker) {}
 
 func (Sandboxed) lowerPlacement(string) nodes { return nodes{runtimeClass: new(sandboxClass)} }
-
-// place puts a pod where the tenant's pods run. own says that the pod runs the application's own code.
-func (n nodes) place(pod *corev1.PodSpec, own bool) {
-	pod.NodeSelector = n.selector
-	pod.Tolerations = n.tolerations
-	if own {
-		pod.RuntimeClassName = n.runtimeClass
-	}
-}

@@ -38,31 +38,46 @@ func (r Resources) requirements(defaults Resources) corev1.ResourceRequirements 
 	}
 }
 
-// confined is what Pod Security "restricted" asks of a container, and a read-only root.
-func confined() *corev1.SecurityContext {
-	return &corev1.SecurityContext{
-		AllowPrivilegeEscalation: new(false),
-		ReadOnlyRootFilesystem:   new(true),
-		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+// container is a container as Pod Security "restricted" wants it, with a read-only root.
+func container(name, image string) corev1.Container {
+	return corev1.Container{
+		Name:            name,
+		Image:           image,
+		ImagePullPolicy: corev1.PullAlways,
+		SecurityContext: &corev1.SecurityContext{
+			AllowPrivilegeEscalation: new(false),
+			ReadOnlyRootFilesystem:   new(true),
+			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		},
 	}
 }
 
-// confinedPod is what Pod Security "restricted" asks of a pod.
-func confinedPod(user int64) *corev1.PodSecurityContext {
-	return &corev1.PodSecurityContext{
-		RunAsNonRoot:        new(true),
-		RunAsUser:           new(user),
-		RunAsGroup:          new(user),
-		FSGroup:             new(user),
-		FSGroupChangePolicy: new(corev1.FSGroupChangeOnRootMismatch),
-		SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+// pod is a pod as Pod Security "restricted" wants it: no root, no token, and an account that can do nothing.
+func (s scope) pod(volumes []corev1.Volume, containers ...corev1.Container) corev1.PodSpec {
+	return corev1.PodSpec{
+		ServiceAccountName:           "default",
+		AutomountServiceAccountToken: new(false),
+		EnableServiceLinks:           new(false),
+		PriorityClassName:            s.priority,
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot:        new(true),
+			RunAsUser:           new(int64(uid)),
+			RunAsGroup:          new(int64(uid)),
+			FSGroup:             new(int64(uid)),
+			FSGroupChangePolicy: new(corev1.FSGroupChangeOnRootMismatch),
+			SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		NodeSelector: s.nodes.selector,
+		Tolerations:  s.nodes.tolerations,
+		Containers:   containers,
+		Volumes:      volumes,
 	}
 }
 
 // spread keeps the replicas of one workload on different nodes and zones as far as there are any.
-func spread(pods map[string]string) (corev1.Affinity, []corev1.TopologySpreadConstraint) {
+func spread(pods map[string]string) (*corev1.Affinity, []corev1.TopologySpreadConstraint) {
 	selector := &metav1.LabelSelector{MatchLabels: pods}
-	affinity := corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+	affinity := &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
 		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{
 			Weight:          100,
 			PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: selector, TopologyKey: corev1.LabelHostname},

@@ -25,6 +25,9 @@ import (
 type SecretSource interface {
 	validateSecrets(*checker)
 	lowerSecret(scope, secret) []Object
+	// origin is where all of a tenant's values stand, which no two tenants may share; empty where the
+	// source cannot mix them up.
+	origin(fleet, tenant string) string
 }
 
 // Generated values are made once, when they are applied first, and kept encrypted. Raising Version makes
@@ -80,6 +83,8 @@ func (g Generated) validateSecrets(c *checker) {
 	}
 }
 
+func (Generated) origin(string, string) string { return "" }
+
 func (g Generated) lowerSecret(_ scope, s secret) []Object {
 	return s.annotated(func(k secretKey) string {
 		return fmt.Sprintf("generated:%s/%s?bytes=%d&version=%d", s.path, k.name, cmp.Or(k.bytes, 32), cmp.Or(g.Version, 1))
@@ -92,8 +97,16 @@ func (e FromEnvironment) validateSecrets(c *checker) {
 	}
 }
 
+func (e FromEnvironment) prefix(tenant string) string {
+	return cmp.Or(e.Prefix, strings.ToUpper(strings.ReplaceAll(tenant, "-", "_"))+"__")
+}
+
+func (e FromEnvironment) origin(fleet, tenant string) string {
+	return "variables " + e.prefix(tenant) + "* of " + fleet
+}
+
 func (e FromEnvironment) lowerSecret(sc scope, s secret) []Object {
-	prefix := cmp.Or(e.Prefix, strings.ToUpper(strings.ReplaceAll(sc.tenant.Name, "-", "_"))+"__")
+	prefix := e.prefix(sc.tenant.Name)
 	return s.annotated(func(k secretKey) string { return "environment:" + prefix + k.variable })
 }
 
@@ -120,6 +133,10 @@ func (e ExternalSecrets) validateSecrets(c *checker) {
 	if u, err := url.Parse(e.Path); err != nil || u.Path != e.Path {
 		c.at("path").invalid(e.Path, "must be a path such as prod/acme")
 	}
+}
+
+func (e ExternalSecrets) origin(fleet, tenant string) string {
+	return cmp.Or(e.Path, fleet+"/"+tenant) + " in " + e.Store
 }
 
 func (e ExternalSecrets) lowerSecret(sc scope, s secret) []Object {
@@ -157,5 +174,7 @@ func (e ExternalSecrets) lowerSecret(sc scope, s secret) []Object {
 func (GeneratedByOperator) validateSecrets(c *checker) {
 	c.forbidden("no operator makes these: use FromEnvironment, ExternalSecrets or Generated")
 }
+
+func (GeneratedByOperator) origin(string, string) string { return "" }
 
 func (GeneratedByOperator) lowerSecret(scope, secret) []Object { return nil }

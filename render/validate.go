@@ -251,9 +251,6 @@ func fleetPath(f *Fleet) *field.Path { return field.NewPath("fleets").Key(f.Name
 
 func tenantPath(fleet *field.Path, t *Tenant) *field.Path { return fleet.Child("tenants").Key(t.Name) }
 
-// A claim is a name in the world that only one tenant may hold.
-type claim struct{ kind, name string }
-
 func validateFleets(fleets []Fleet) field.ErrorList {
 	var errs field.ErrorList
 	names := map[string]bool{}

@@ -116,7 +116,12 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		}, "tenants[globex].store", "already has this bucket"},
 		{"one bucket for data and backups", func(_ *render.Fleet, t *render.Tenant) {
 			t.Database = render.CloudNativePG{Instances: 1, Image: "postgres:18", Storage: "1Gi", Backup: render.Backup{To: render.GarageBucket{Bucket: "acme"}}}
-		}, "tenants[acme].database", "already has this bucket"},
+		}, "tenants[acme].store", "already has this bucket"},
+		{"one place for the secrets of two tenants", func(f *render.Fleet, _ *render.Tenant) {
+			other := tenant("globex")
+			other.Secrets = render.FromEnvironment{Prefix: "ACME__"}
+			f.Tenants = append(f.Tenants, other)
+		}, "tenants[globex].secrets", "already has this place for secrets"},
 		{"no tier", func(_ *render.Fleet, t *render.Tenant) { t.Tier = 0 }, "tenants[acme].tier", "Required"},
 		{"an unknown tier", func(_ *render.Fleet, t *render.Tenant) { t.Tier = 99 }, "tenants[acme].tier", "Required"},
 		{"negative replicas", func(_ *render.Fleet, t *render.Tenant) { t.API.Scale = render.Fixed{Replicas: -1} }, "tenants[acme].api.scale.replicas", "negative"},

@@ -61,7 +61,7 @@ func (a Service) lower(s scope, clients []networkingv1.NetworkPolicyPeer) []Obje
 	get := func(path string) corev1.ProbeHandler {
 		return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString("http"), Scheme: corev1.URISchemeHTTP}}
 	}
-	p := program{name: apiName, component: "api", image: a.Image, command: a.Command, resources: a.Resources, stop: a.Stop, uid: a.UID, readsPods: a.ReadsPods}
+	p := program{name: apiName, component: "api", image: a.Image, command: a.Command, resources: a.Resources, stop: a.Stop, uid: a.UID, account: apiName, readsPods: a.ReadsPods}
 	pod := p.pod(s)
 	container := &pod.Spec.Containers[0]
 	container.Ports = ports
@@ -101,7 +101,7 @@ func (a Service) lower(s scope, clients []networkingv1.NetworkPolicyPeer) []Obje
 // changes with its template, which nobody may change in place; a change of settings alone does not run it
 // again.
 func (a Service) migration(s scope) Object {
-	p := program{name: "migrate", component: "migration", image: a.Image, command: a.Migrate, resources: a.Resources, uid: a.UID, once: true, account: "default"}
+	p := program{name: "migrate", component: "migration", image: a.Image, command: a.Migrate, resources: a.Resources, uid: a.UID, once: true}
 	spec := batchv1.JobSpec{
 		BackoffLimit:          new(int32(6)),
 		ActiveDeadlineSeconds: new(int64(3600)),
@@ -132,7 +132,7 @@ func (w Worker) validateWorkload(c *checker, t *Tenant) {
 
 func (w Worker) lowerWorkload(s scope) []Object {
 	image := cmp.Or(w.Image, s.tenant.API.Image)
-	p := program{name: w.Name, component: "worker", image: image, command: w.Command, resources: w.Resources, stop: w.Stop, uid: s.tenant.API.UID, account: "default"}
+	p := program{name: w.Name, component: "worker", image: image, command: w.Command, resources: w.Resources, stop: w.Stop, uid: s.tenant.API.UID}
 	pod := p.pod(s)
 	pod.Spec.TerminationGracePeriodSeconds = new(seconds(w.Stop, 30*time.Second))
 	return p.deployment(s, w.Scale, pod)
@@ -157,7 +157,7 @@ func (j CronJob) validateWorkload(c *checker, t *Tenant) {
 
 func (j CronJob) lowerWorkload(s scope) []Object {
 	image := cmp.Or(j.Image, s.tenant.API.Image)
-	p := program{name: j.Name, component: "cronjob", image: image, command: j.Command, resources: j.Resources, uid: s.tenant.API.UID, once: true, account: "default"}
+	p := program{name: j.Name, component: "cronjob", image: image, command: j.Command, resources: j.Resources, uid: s.tenant.API.UID, once: true}
 	return []Object{s.cronJob(s.named(j.Name, "cronjob", j.Name), j.Schedule, seconds(j.Deadline, time.Hour), p.pod(s))}
 }
 
@@ -190,44 +190,36 @@ type program struct {
 	resources       Resources
 	stop            time.Duration
 	uid             int64
-	account         string // Default: name
+	account         string // Default: the one that can do nothing
 	readsPods       bool
 	once            bool // runs to its end
 }
 
 // pod is the template of every pod that runs the application's own code.
 func (p program) pod(s scope) corev1.PodTemplateSpec {
-	affinity, constraints := spread(selector(s.unit, p.name))
 	tmp, tmpMount := scratch("tmp", "/tmp", "512Mi")
-	pod := corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: p.labels(s), Annotations: s.app.checksum},
-		Spec: corev1.PodSpec{
-			ServiceAccountName:           cmp.Or(p.account, p.name),
-			AutomountServiceAccountToken: new(p.readsPods),
-			EnableServiceLinks:           new(false),
-			PriorityClassName:            s.tenant.Tier.priorityClass(),
-			SecurityContext:              confinedPod(cmp.Or(p.uid, uid)),
-			Volumes:                      []corev1.Volume{tmp},
-			Containers: []corev1.Container{{
-				Name:            p.name,
-				Image:           p.image,
-				ImagePullPolicy: corev1.PullAlways,
-				Command:         p.command,
-				EnvFrom:         s.app.from,
-				Env:             s.app.env(p.facts(s)),
-				Resources:       p.resources.requirements(workloadDefaults),
-				SecurityContext: confined(),
-				VolumeMounts:    []corev1.VolumeMount{tmpMount},
-			}},
-		},
+	c := container(p.name, p.image)
+	c.Command = p.command
+	c.EnvFrom = s.app.from
+	c.Env = s.app.env(p.facts(s))
+	c.Resources = p.resources.requirements(workloadDefaults)
+	c.VolumeMounts = []corev1.VolumeMount{tmpMount}
+	spec := s.pod([]corev1.Volume{tmp}, c)
+	spec.AutomountServiceAccountToken = new(p.readsPods)
+	spec.RuntimeClassName = s.nodes.runtimeClass
+	if p.account != "" {
+		spec.ServiceAccountName = p.account
 	}
+	if p.uid != 0 {
+		spec.SecurityContext.RunAsUser, spec.SecurityContext.RunAsGroup, spec.SecurityContext.FSGroup = &p.uid, &p.uid, &p.uid
+	}
+	pod := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: p.labels(s)}, Spec: spec}
 	if p.once {
-		pod.Annotations = nil // a Job is not rolled
 		pod.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
 	} else {
-		pod.Spec.Affinity, pod.Spec.TopologySpreadConstraints = &affinity, constraints
+		pod.Annotations = s.app.checksum
+		pod.Spec.Affinity, pod.Spec.TopologySpreadConstraints = spread(selector(s.unit, p.name))
 	}
-	s.nodes.place(&pod.Spec, true)
 	return pod
 }
 
