@@ -180,3 +180,30 @@ func TestTheDeployerCannotMoveItsBounds(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsAreFilesWhereTheApplicationReadsFiles(t *testing.T) {
+	tn := full()
+	tn.API.SecretFiles = true
+	all := files(t, tn)
+	for _, name := range []string{"acme/deployment-api.yaml", "acme/deployment-mailer.yaml"} {
+		text := all[name]
+		for _, want := range []string{
+			"- name: OPENAI_API_KEY_FILE\n          value: /run/secrets/tenantry/OPENAI_API_KEY\n",
+			"- name: DATABASE_URL_FILE\n          value: /run/secrets/tenantry/DATABASE_URL\n",
+			"          - secret:\n              items:\n              - key: uri\n                path: DATABASE_URL\n              name: database-app\n",
+			"mountPath: /run/secrets/tenantry\n",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s lacks\n%s", name, want)
+			}
+		}
+		for _, not := range []string{"name: OPENAI_API_KEY\n", "name: DATABASE_URL\n", "secretRef:"} {
+			if strings.Contains(text, not) {
+				t.Errorf("%s has %q beside the files", name, not)
+			}
+		}
+	}
+	if strings.Contains(files(t, full())["acme/deployment-api.yaml"], "_FILE") {
+		t.Error("files are mounted unasked")
+	}
+}

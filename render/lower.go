@@ -43,7 +43,14 @@ type application struct {
 	// asked maps the variable to the fact that it takes, for facts that are published.
 	asked map[string]config.Fact
 	facts map[string]fact
+	// files holds every secret as a file that is named after its variable, where the application reads
+	// files; named by the variable with _FILE at its end.
+	files []corev1.VolumeProjection
+	named []corev1.EnvVar
 }
+
+// secretsPath is where a container finds its secrets as files.
+const secretsPath = "/run/secrets/tenantry"
 
 // applicationPods picks the pods that run the application's own code.
 func applicationPods() metav1.LabelSelector {
@@ -166,6 +173,10 @@ func (s scope) application(all part, settings []Object) application {
 	for _, asked := range s.tenant.projection().Facts {
 		app.asked[asked.Name] = asked
 		f := all.facts[asked.Fact]
+		if s.tenant.API.SecretFiles && asked.Secret && f.from != nil && f.from.SecretKeyRef != nil {
+			app.file(f.from.SecretKeyRef.Name, f.from.SecretKeyRef.Key, asked.Name)
+			delete(app.asked, asked.Name)
+		}
 		for _, v := range append(f.needs, corev1.EnvVar{ValueFrom: f.from}) {
 			if v.ValueFrom != nil && v.ValueFrom.SecretKeyRef != nil {
 				read[v.ValueFrom.SecretKeyRef.Name] = true
@@ -181,13 +192,28 @@ func (s scope) application(all part, settings []Object) application {
 	app.checksum = checksum(counted...)
 	for _, o := range settings {
 		name := corev1.LocalObjectReference{Name: o.GetName()}
-		if _, plain := o.(*corev1.ConfigMap); plain {
+		_, plain := o.(*corev1.ConfigMap)
+		switch {
+		case plain:
 			app.from = append(app.from, corev1.EnvFromSource{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: name}})
-		} else {
+		case s.tenant.API.SecretFiles:
+			for _, secret := range s.tenant.projection().Secrets {
+				app.file(settingsName, secret.Name, secret.Name)
+			}
+		default:
 			app.from = append(app.from, corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: name}})
 		}
 	}
 	return app
+}
+
+// file mounts a key of a Secret under the name of the variable that it stands for.
+func (a *application) file(secret, key, variable string) {
+	a.files = append(a.files, corev1.VolumeProjection{Secret: &corev1.SecretProjection{
+		LocalObjectReference: corev1.LocalObjectReference{Name: secret},
+		Items:                []corev1.KeyToPath{{Key: key, Path: variable}},
+	}})
+	a.named = append(a.named, corev1.EnvVar{Name: variable + "_FILE", Value: secretsPath + "/" + variable})
 }
 
 // env is the variables of one container: the facts that differ between workloads, and those that no
@@ -202,7 +228,7 @@ func (a application) env(own map[string]fact) []corev1.EnvVar {
 			facts[name] = f
 		}
 	}
-	return environment(facts)
+	return append(environment(facts), a.named...)
 }
 
 // word is a fact's value in the application's own words.

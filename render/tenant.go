@@ -47,6 +47,9 @@ type Service struct {
 	// ReadsPods gives the pods a token that may get, list and watch the pods of the tenant's namespace.
 	// No other workload has a token.
 	ReadsPods bool
+	// SecretFiles mounts secrets as files and sets NAME_FILE to the path of each, for an application that
+	// reads them so (package config does). Otherwise a secret is the variable NAME.
+	SecretFiles bool
 	// Metrics is a port that Prometheus scrapes; 0 is none.
 	Metrics   int32
 	Resources Resources     // Default 250m CPU, 512Mi memory

@@ -204,7 +204,14 @@ func (p program) pod(s scope) corev1.PodTemplateSpec {
 	c.Env = s.app.env(p.facts(s))
 	c.Resources = p.resources.requirements(workloadDefaults)
 	c.VolumeMounts = []corev1.VolumeMount{tmpMount}
-	spec := s.pod([]corev1.Volume{tmp}, c)
+	volumes := []corev1.Volume{tmp}
+	if len(s.app.files) > 0 {
+		volumes = append(volumes, corev1.Volume{Name: "secrets", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: s.app.files, DefaultMode: new(int32(0o440)),
+		}}})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "secrets", MountPath: secretsPath, ReadOnly: true})
+	}
+	spec := s.pod(volumes, c)
 	spec.AutomountServiceAccountToken = new(p.readsPods)
 	spec.RuntimeClassName = s.nodes.runtimeClass
 	if p.account != "" {
