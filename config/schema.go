@@ -128,7 +128,6 @@ func (c *compiler) group(t reflect.Type, at place) (items []item) {
 		choices = chooser.Choices()
 	}
 	for f := range t.Fields() {
-		f := f
 		at := at.field(f)
 		_, tagged := f.Tag.Lookup("env")
 		_, isDerived := reflect.TypeAssert[derived](reflect.New(f.Type))

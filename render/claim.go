@@ -46,7 +46,9 @@ func (t *Tenant) claims(f *Fleet) []held {
 	if given(t.Secrets) && t.Secrets.origin(f.Name, t.Name) != "" {
 		claims = append(claims, held{claim{"place for secrets", t.Secrets.origin(f.Name, t.Name)}, "secrets"})
 	}
-	slices.SortFunc(claims, func(a, b held) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.field, b.field)) })
+	slices.SortFunc(claims, func(a, b held) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.field, b.field))
+	})
 	return claims
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,10 +127,8 @@ func hasFloat(value any) bool {
 			}
 		}
 	case []any:
-		for _, item := range v {
-			if hasFloat(item) {
-				return true
-			}
+		if slices.ContainsFunc(v, hasFloat) {
+			return true
 		}
 	}
 	return false

@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"strings"
@@ -22,9 +23,7 @@ func environmentOf(t *testing.T, u render.Unit) map[string]string {
 	env := map[string]string{}
 	for _, f := range u.Files {
 		if o, ok := f.Object.(*corev1.ConfigMap); ok && o.Name == "settings" {
-			for name, value := range o.Data {
-				env[name] = value
-			}
+			maps.Copy(env, o.Data)
 		}
 		if f.Object.GetName() == "settings" && f.Object.GetObjectKind().GroupVersionKind().Kind != "ConfigMap" {
 			for _, name := range secretKey.FindAllString(string(f.YAML), -1) {
