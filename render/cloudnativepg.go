@@ -94,6 +94,12 @@ var postgresDefaults = Resources{CPU: "500m", Memory: "2Gi"}
 func (d CloudNativePG) lowerDatabase(s scope) part {
 	m := s.named(databaseName, "database", databaseApp)
 	pods := map[string]string{"cnpg.io/cluster": databaseName}
+	// The operator labels the pooler's pods with the cluster too.
+	instances := metav1.LabelSelector{
+		MatchLabels:      pods,
+		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "cnpg.io/poolerName", Operator: metav1.LabelSelectorOpDoesNotExist}},
+	}
+	peers := networkingv1.NetworkPolicyPeer{PodSelector: &instances}
 	var p part
 
 	initdb := cnpgInitDB{Database: databaseOwner, Owner: databaseOwner, DataChecksums: true, Encoding: "UTF8"}
@@ -200,15 +206,15 @@ func (d CloudNativePG) lowerDatabase(s scope) part {
 		ownURL = true
 		pooled := map[string]string{"cnpg.io/poolerName": service}
 		clients = append(clients, near(pooled))
-		p.objects = append(p.objects, d.Pooler.lower(s, service))
+		p.objects = append(p.objects, d.Pooler.lower(s, service), budget(s.named(service, "database", databaseApp), pooled))
 		p.objects = append(p.objects, policy(s.named(service, "database", databaseApp), metav1.LabelSelector{MatchLabels: pooled},
 			s.scraped(9127, from([]int32{5432}, networkingv1.NetworkPolicyPeer{PodSelector: new(applicationPods())})),
-			[]networkingv1.NetworkPolicyEgressRule{s.fleet.apiServers(), to([]int32{5432}, near(pods))}))
+			[]networkingv1.NetworkPolicyEgressRule{s.fleet.apiServers(), to([]int32{5432}, peers)}))
 		p.egress = append(p.egress, to([]int32{5432}, near(pooled)))
 		// The pooler's certificate is the cluster's own.
 		p.facts["database.servername"] = text(databaseName + "-rw")
 	} else {
-		p.egress = append(p.egress, to([]int32{5432}, near(pods)))
+		p.egress = append(p.egress, to([]int32{5432}, peers))
 	}
 	if ownURL {
 		p.facts["database.url"] = fact{
@@ -217,13 +223,12 @@ func (d CloudNativePG) lowerDatabase(s scope) part {
 		}
 	}
 
-	peers := near(pods)
 	ingress := s.scraped(9187,
 		from([]int32{5432}, clients...),
 		from([]int32{5432, 8000}, s.fleet.Platform.operator().peer(), peers),
 	)
 	egress := append([]networkingv1.NetworkPolicyEgressRule{s.fleet.apiServers(), to([]int32{5432, 8000}, peers)}, store.egress...)
-	p.objects = append(p.objects, policy(m, metav1.LabelSelector{MatchLabels: pods}, ingress, egress))
+	p.objects = append(p.objects, policy(m, instances, ingress, egress))
 	if s.fleet.Platform.Prometheus != nil {
 		p.objects = append(p.objects, s.podMonitor(databaseName, "database", databaseApp, pods, "metrics"))
 	}

@@ -265,18 +265,25 @@ type externalSecretRef struct {
 	Property string `json:"property"`
 }
 
-// Traefik 3, traefik.io/v1alpha1.
+// Envoy Gateway 1.9, gateway.envoyproxy.io/v1alpha1.
 
-type traefikMiddleware struct {
+type backendTrafficPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
-	Spec              traefikMiddlewareSpec `json:"spec"`
+	Spec              backendTrafficPolicySpec `json:"spec"`
 }
 
-type traefikMiddlewareSpec struct {
-	Buffering traefikBuffering `json:"buffering"`
+type backendTrafficPolicySpec struct {
+	TargetRefs    []targetRef   `json:"targetRefs"`
+	RequestBuffer requestBuffer `json:"requestBuffer"`
 }
 
-type traefikBuffering struct {
-	MaxRequestBodyBytes int64 `json:"maxRequestBodyBytes"`
+type targetRef struct {
+	Group string `json:"group"`
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`
+}
+
+type requestBuffer struct {
+	Limit int64 `json:"limit"` // bytes
 }

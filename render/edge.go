@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"net/netip"
+	"strconv"
 	"time"
 
 	acmev1 "github.com/cert-manager/cert-manager/pkg/apis/acme/v1"
@@ -61,7 +62,7 @@ var (
 type Certificate interface {
 	validateCertificate(*checker, *Fleet)
 	// lowerCertificate makes the Secret, or what makes it.
-	lowerCertificate(s scope, host, secret string) part
+	lowerCertificate(s scope, host, secret string, labels map[string]string) part
 }
 
 // Issued has the platform's issuer sign it.
@@ -92,11 +93,12 @@ func validateCertificate(c *checker, certificate Certificate, f *Fleet) {
 	}
 }
 
-func lowerCertificate(s scope, certificate Certificate, host string) part {
+// lowerCertificate makes the certificate of an edge. labels tell the issuer how to prove the host.
+func lowerCertificate(s scope, certificate Certificate, host string, labels map[string]string) part {
 	if certificate == nil {
 		certificate = Issued{}
 	}
-	return certificate.lowerCertificate(s, host, edgeTLS)
+	return certificate.lowerCertificate(s, host, edgeTLS, labels)
 }
 
 func (Issued) validateCertificate(c *checker, f *Fleet) {
@@ -105,10 +107,12 @@ func (Issued) validateCertificate(c *checker, f *Fleet) {
 	}
 }
 
-func (Issued) lowerCertificate(s scope, host, secret string) part {
+func (Issued) lowerCertificate(s scope, host, secret string, labels map[string]string) part {
+	m := s.named(edgeName, "edge", edgeName)
+	m.Labels = with(m.Labels, labels)
 	certificate := &certv1.Certificate{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "cert-manager.io/v1", Kind: "Certificate"},
-		ObjectMeta: s.named(edgeName, "edge", edgeName),
+		ObjectMeta: m,
 		Spec: certv1.CertificateSpec{
 			SecretName: secret,
 			DNSNames:   []string{host},
@@ -124,7 +128,7 @@ func (p Provided) validateCertificate(c *checker, _ *Fleet) {
 	c.at("by").source(p.By)
 }
 
-func (p Provided) lowerCertificate(s scope, _, name string) part {
+func (p Provided) lowerCertificate(s scope, _, name string, _ map[string]string) part {
 	source := p.By
 	if source == nil {
 		source = s.tenant.Secrets
@@ -136,8 +140,9 @@ func (p Provided) lowerCertificate(s scope, _, name string) part {
 }
 
 // solver lets the shared entrance reach the pods by which cert-manager proves a host to an ACME authority.
-func (s scope) solver(proxy networkingv1.NetworkPolicyPeer) []Object {
-	if _, acme := s.fleet.Platform.Issuer.(ACME); !acme {
+func (s scope) solver(certificate Certificate, proxy networkingv1.NetworkPolicyPeer) []Object {
+	_, acme := s.fleet.Platform.Issuer.(ACME)
+	if _, provided := certificate.(Provided); provided || !acme {
 		return nil
 	}
 	return []Object{policy(s.named("acme-solver", "edge", edgeName), metav1.LabelSelector{MatchLabels: map[string]string{"acme.cert-manager.io/http01-solver": "true"}},
@@ -168,23 +173,17 @@ func (g Gateway) host() string { return g.Host }
 func (g Gateway) lowerEdge(s scope) part {
 	m := s.named(edgeName, "edge", edgeName)
 	host := gatewayv1.Hostname(g.Host)
-	proxy := s.fleet.Platform.Gateway.resolved().Proxy.peer()
-	p := lowerCertificate(s, g.Certificate, g.Host)
+	proxy := s.fleet.Platform.Gateway.proxy()
+	p := lowerCertificate(s, g.Certificate, g.Host, nil)
 	p.facts = published(g.Host)
 	p.ingress = []networkingv1.NetworkPolicyPeer{proxy}
-	p.objects = append(p.objects, s.solver(proxy)...)
+	p.objects = append(p.objects, s.solver(g.Certificate, proxy)...)
 
 	body := resource.MustParse(string(cmp.Or(g.MaxBody, "50Mi")))
-	backend := []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{
-		Group: new(gatewayv1.Group("")), Kind: new(gatewayv1.Kind("Service")), Name: apiName, Port: new(gatewayv1.PortNumber(80)),
-	}, Weight: new(int32(1))}}}
-	root := &gatewayv1.HTTPPathMatch{Type: new(gatewayv1.PathMatchPathPrefix), Value: new("/")}
+	// A route of its own for websockets: they live as long as they like, and their requests cannot be
+	// buffered, which is how Envoy bounds a body.
+	upgrade := gatewayv1.HTTPHeaderMatch{Type: new(gatewayv1.HeaderMatchExact), Name: "Upgrade", Value: "websocket"}
 	p.objects = append(p.objects,
-		&traefikMiddleware{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "traefik.io/v1alpha1", Kind: "Middleware"},
-			ObjectMeta: m,
-			Spec:       traefikMiddlewareSpec{Buffering: traefikBuffering{MaxRequestBodyBytes: body.Value()}},
-		},
 		&gatewayv1.ListenerSet{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.networking.k8s.io/v1", Kind: "ListenerSet"},
 			ObjectMeta: m,
@@ -202,39 +201,49 @@ func (g Gateway) lowerEdge(s scope) part {
 				}},
 			},
 		},
-		&gatewayv1.HTTPRoute{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.networking.k8s.io/v1", Kind: "HTTPRoute"},
+		httpRoute(m, host, cmp.Or(g.Timeout, time.Minute)),
+		&backendTrafficPolicy{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.envoyproxy.io/v1alpha1", Kind: "BackendTrafficPolicy"},
 			ObjectMeta: m,
-			Spec: gatewayv1.HTTPRouteSpec{
-				CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
-					Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("ListenerSet")), Name: edgeName,
-				}}},
-				Hostnames: []gatewayv1.Hostname{host},
-				Rules: []gatewayv1.HTTPRouteRule{
-					{ // a websocket lives as long as it likes
-						Matches: []gatewayv1.HTTPRouteMatch{{Path: root, Headers: []gatewayv1.HTTPHeaderMatch{{
-							Type: new(gatewayv1.HeaderMatchExact), Name: "Upgrade", Value: "websocket",
-						}}}},
-						BackendRefs: backend,
-						Timeouts:    &gatewayv1.HTTPRouteTimeouts{Request: new(gatewayv1.Duration("0s"))},
-					},
-					{
-						Matches: []gatewayv1.HTTPRouteMatch{{Path: root}},
-						Filters: []gatewayv1.HTTPRouteFilter{{
-							Type:         gatewayv1.HTTPRouteFilterExtensionRef,
-							ExtensionRef: &gatewayv1.LocalObjectReference{Group: "traefik.io", Kind: "Middleware", Name: edgeName},
-						}},
-						BackendRefs: backend,
-						Timeouts:    &gatewayv1.HTTPRouteTimeouts{Request: new(gatewayv1.Duration(cmp.Or(g.Timeout, time.Minute).String()))},
-					},
-				},
+			Spec: backendTrafficPolicySpec{
+				TargetRefs:    []targetRef{{Group: gatewayv1.GroupName, Kind: "HTTPRoute", Name: edgeName}},
+				RequestBuffer: requestBuffer{Limit: body.Value()},
 			},
-		})
+		},
+		httpRoute(s.named(edgeName+"-websocket", "edge", edgeName), host, 0, upgrade))
 	return p
+}
+
+// httpRoute sends what matches the headers to the API. A timeout of 0 is none.
+func httpRoute(m metav1.ObjectMeta, host gatewayv1.Hostname, timeout time.Duration, headers ...gatewayv1.HTTPHeaderMatch) Object {
+	return &gatewayv1.HTTPRoute{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.networking.k8s.io/v1", Kind: "HTTPRoute"},
+		ObjectMeta: m,
+		Spec: gatewayv1.HTTPRouteSpec{
+			CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
+				Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("ListenerSet")), Name: edgeName,
+			}}},
+			Hostnames: []gatewayv1.Hostname{host},
+			Rules: []gatewayv1.HTTPRouteRule{{
+				Matches: []gatewayv1.HTTPRouteMatch{{
+					Path:    &gatewayv1.HTTPPathMatch{Type: new(gatewayv1.PathMatchPathPrefix), Value: new("/")},
+					Headers: headers,
+				}},
+				BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{
+					Group: new(gatewayv1.Group("")), Kind: new(gatewayv1.Kind("Service")), Name: apiName, Port: new(gatewayv1.PortNumber(80)),
+				}, Weight: new(int32(1))}}},
+				Timeouts: &gatewayv1.HTTPRouteTimeouts{Request: new(gatewayv1.Duration(timeout.String()))},
+			}},
+		},
+	}
 }
 
 func (i Ingress) validateEdge(c *checker, f *Fleet) {
 	c.at("class").label(i.Class)
+	acme, proves := f.Platform.Issuer.(ACME)
+	if _, provided := i.Certificate.(Provided); proves && !provided && acme.Class != i.Class {
+		c.at("class").invalid(i.Class, "the platform's issuer proves hosts through the class "+strconv.Quote(acme.Class)+": use that one, set platform.issuer.class, or bring the certificate with Provided")
+	}
 	c.at("host").host(i.Host)
 	c.at("proxy").peer(i.Proxy)
 	validateCertificate(c, i.Certificate, f)
@@ -243,12 +252,10 @@ func (i Ingress) validateEdge(c *checker, f *Fleet) {
 func (i Ingress) host() string { return i.Host }
 
 func (i Ingress) lowerEdge(s scope) part {
-	p := lowerCertificate(s, i.Certificate, i.Host)
+	p := lowerCertificate(s, i.Certificate, i.Host, throughIngress)
 	p.facts = published(i.Host)
 	p.ingress = []networkingv1.NetworkPolicyPeer{i.Proxy.peer()}
-	if _, issued := i.Certificate.(Provided); !issued {
-		p.objects = append(p.objects, s.solver(i.Proxy.peer())...)
-	}
+	p.objects = append(p.objects, s.solver(i.Certificate, i.Proxy.peer())...)
 	m := s.named(edgeName, "edge", edgeName)
 	m.Annotations = i.Annotations
 	p.objects = append(p.objects, &networkingv1.Ingress{
@@ -357,12 +364,12 @@ type Issuer interface {
 	issuerName() string
 }
 
-// ACME is an authority such as Let's Encrypt, to which cert-manager proves each host over HTTP through the
-// shared Gateway, or through an Ingress class.
+// ACME is an authority such as Let's Encrypt, to which cert-manager proves each host over HTTP: through the
+// shared Gateway, and those of tenants with an Ingress through an Ingress of the class.
 type ACME struct {
 	Server string // directory URL
 	Email  string // that the authority writes to
-	Class  string // of Ingresses, where the platform has no gateway
+	Class  string // of Ingresses; empty where no tenant has one
 }
 
 // ClusterIssuer is one that somebody else made.
@@ -389,15 +396,26 @@ func (a ACME) validateIssuer(c *checker, p *Platform) {
 
 func (ACME) issuerName() string { return acmeName }
 
+// throughIngress labels the certificates whose hosts are proved through an Ingress.
+var throughIngress = map[string]string{"tenantry.dev/edge": "ingress"}
+
 func (a ACME) lowerIssuer(s scope) []Object {
-	solver := acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{IngressClassName: &a.Class}}
+	var solvers []acmev1.ACMEChallengeSolver
 	if s.fleet.Platform.Gateway != nil {
-		solver = acmev1.ACMEChallengeSolverHTTP01{GatewayHTTPRoute: &acmev1.ACMEChallengeSolverHTTP01GatewayHTTPRoute{
-			ParentRefs: []gatewayv1.ParentReference{{
-				Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("Gateway")),
-				Name: gatewayName, Namespace: new(gatewayv1.Namespace(platformUnit)), SectionName: new(gatewayv1.SectionName("http")),
-			}},
-		}}
+		solvers = append(solvers, acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{
+			GatewayHTTPRoute: &acmev1.ACMEChallengeSolverHTTP01GatewayHTTPRoute{
+				ParentRefs: []gatewayv1.ParentReference{{
+					Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("Gateway")),
+					Name: gatewayName, Namespace: new(gatewayv1.Namespace(platformUnit)), SectionName: new(gatewayv1.SectionName("http")),
+				}},
+			},
+		}})
+	}
+	if a.Class != "" {
+		solvers = append(solvers, acmev1.ACMEChallengeSolver{
+			Selector: &acmev1.CertificateDNSNameSelector{MatchLabels: throughIngress},
+			HTTP01:   &acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{IngressClassName: &a.Class}},
+		})
 	}
 	return []Object{&certv1.ClusterIssuer{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "cert-manager.io/v1", Kind: "ClusterIssuer"},
@@ -406,7 +424,7 @@ func (a ACME) lowerIssuer(s scope) []Object {
 			Server:     a.Server,
 			Email:      a.Email,
 			PrivateKey: certmeta.SecretKeySelector{LocalObjectReference: certmeta.LocalObjectReference{Name: "acme-account"}},
-			Solvers:    []acmev1.ACMEChallengeSolver{{HTTP01: &solver}},
+			Solvers:    solvers,
 		}}},
 	}}
 }

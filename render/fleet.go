@@ -30,7 +30,7 @@ type Cluster struct {
 }
 
 // Platform is what the tenants of a fleet lean on. The operators themselves (CloudNativePG, cert-manager,
-// external-dns, Prometheus, Traefik) are installed beside it; the platform says where they run, so that
+// external-dns, Prometheus, Envoy Gateway) are installed beside it; the platform says where they run, so that
 // network policies can let in exactly them.
 type Platform struct {
 	// Addresses are the IP addresses or host names at which the edge is reached from outside. The DNS
@@ -91,11 +91,11 @@ func (i Images) resolved(registry string) Images {
 	}
 }
 
-// A SharedGateway is the one Gateway of a fleet, implemented by Traefik. Every tenant with a Gateway edge
-// attaches its own listener and certificate to it.
+// A SharedGateway is the one Gateway of a fleet, implemented by Envoy Gateway. Every tenant with a Gateway
+// edge attaches its own listener and certificate to it.
 type SharedGateway struct {
-	Class string // the GatewayClass. Default "traefik"
-	Proxy Peer   // where its pods run. Default: pods labelled app.kubernetes.io/name=traefik in the namespace traefik
+	Class     string // name of the GatewayClass, which is rendered too. Default "envoy"
+	Namespace string // where Envoy Gateway runs its proxies. Default "envoy-gateway-system"
 }
 
 // A Collector is an OpenTelemetry collector: a Deployment in the platform's namespace that takes OTLP over

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -106,7 +107,10 @@ func lowerTenant(path *field.Path, f *Fleet, t *Tenant) ([]Object, field.ErrorLi
 		objects = append(objects, w.lowerWorkload(s)...)
 	}
 
-	all.egress = append(all.egress, outside(443))
+	https := outside(443)
+	if !slices.ContainsFunc(all.egress, func(rule networkingv1.NetworkPolicyEgressRule) bool { return reflect.DeepEqual(rule, https) }) {
+		all.egress = append(all.egress, https)
+	}
 	for _, e := range t.Egress {
 		all.egress = append(all.egress, addresses([]string{e.CIDR}, e.Port))
 	}

@@ -76,7 +76,7 @@ var applyOrder = []string{
 	"Job", // migrations run to their end before a new version serves
 	"Deployment", "DaemonSet", "CronJob",
 	"HorizontalPodAutoscaler", "PodDisruptionBudget",
-	"Gateway", "ListenerSet", "Middleware", "HTTPRoute", "Ingress", "DNSEndpoint",
+	"Gateway", "ListenerSet", "HTTPRoute", "BackendTrafficPolicy", "Ingress", "DNSEndpoint",
 	"PodMonitor", "ServiceMonitor", "PrometheusRule",
 }
 

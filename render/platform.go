@@ -28,7 +28,7 @@ const (
 func (p *Platform) namespaces() []string {
 	names := []string{platformUnit, p.operator().Namespace}
 	if p.Gateway != nil {
-		names = append(names, p.Gateway.resolved().Proxy.Namespace)
+		names = append(names, p.Gateway.namespace())
 	}
 	if p.Prometheus != nil {
 		names = append(names, p.Prometheus.Namespace)
@@ -43,12 +43,16 @@ func (p *Platform) operator() Peer {
 	return Peer{"cnpg-system", map[string]string{"app.kubernetes.io/name": "cloudnative-pg"}}
 }
 
-func (g SharedGateway) resolved() SharedGateway {
-	g.Class = cmp.Or(g.Class, "traefik")
-	if g.Proxy.Namespace == "" {
-		g.Proxy = Peer{"traefik", map[string]string{"app.kubernetes.io/name": "traefik"}}
-	}
-	return g
+func (g SharedGateway) class() string { return cmp.Or(g.Class, "envoy") }
+
+func (g SharedGateway) namespace() string { return cmp.Or(g.Namespace, "envoy-gateway-system") }
+
+// proxy is the pods that Envoy Gateway runs for the one Gateway.
+func (g SharedGateway) proxy() networkingv1.NetworkPolicyPeer {
+	return Peer{g.namespace(), map[string]string{
+		"gateway.envoyproxy.io/owning-gateway-name":      gatewayName,
+		"gateway.envoyproxy.io/owning-gateway-namespace": platformUnit,
+	}}.peer()
 }
 
 func (k *Collector) validate(c *checker) {
@@ -113,11 +117,16 @@ func (g SharedGateway) lower(s scope) []Object {
 	ours := &metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/managed-by": "tenantry"}}
 	tenants := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: TenantLabel, Operator: metav1.LabelSelectorOpExists}}}
 	return []Object{
+		&gatewayv1.GatewayClass{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.networking.k8s.io/v1", Kind: "GatewayClass"},
+			ObjectMeta: s.cluster(g.class(), "gateway", "gateway"),
+			Spec:       gatewayv1.GatewayClassSpec{ControllerName: "gateway.envoyproxy.io/gatewayclass-controller"},
+		},
 		&gatewayv1.Gateway{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.networking.k8s.io/v1", Kind: "Gateway"},
 			ObjectMeta: s.named(gatewayName, "gateway", "gateway"),
 			Spec: gatewayv1.GatewaySpec{
-				GatewayClassName: gatewayv1.ObjectName(g.resolved().Class),
+				GatewayClassName: gatewayv1.ObjectName(g.class()),
 				AllowedListeners: &gatewayv1.AllowedListeners{Namespaces: &gatewayv1.ListenerNamespaces{From: new(gatewayv1.NamespacesFromSelector), Selector: tenants}},
 				Listeners: []gatewayv1.Listener{{
 					Name: "http", Port: 80, Protocol: gatewayv1.HTTPProtocolType,
@@ -205,12 +214,6 @@ func (k *Collector) lower(s scope) []Object {
 		Data:       map[string]string{"config.yaml": fmt.Sprintf(collectorConfig, strconv.Quote(k.Endpoint))},
 	}
 	volume, mount := configVolume("config", collectorName, "/etc/otelcol")
-	health := func(period, failures int32) *corev1.Probe {
-		return &corev1.Probe{
-			ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromString("health"), Scheme: corev1.URISchemeHTTP}},
-			PeriodSeconds: period, TimeoutSeconds: 5, FailureThreshold: failures,
-		}
-	}
 	c := container(collectorName, s.images.Collector)
 	c.Args = []string{"--config=/etc/otelcol/config.yaml"}
 	c.Ports = []corev1.ContainerPort{
@@ -219,7 +222,14 @@ func (k *Collector) lower(s scope) []Object {
 	}
 	c.Resources = k.Resources.requirements(Resources{CPU: "200m", Memory: "512Mi"})
 	c.VolumeMounts = []corev1.VolumeMount{mount}
-	c.LivenessProbe, c.ReadinessProbe = health(10, 6), health(5, 3)
+	c.LivenessProbe = &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("otlp")}},
+		PeriodSeconds: 10, TimeoutSeconds: 5, FailureThreshold: 6,
+	}
+	c.ReadinessProbe = &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromString("health"), Scheme: corev1.URISchemeHTTP}},
+		PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 3,
+	}
 	spec := s.pod([]corev1.Volume{volume}, c)
 	spec.Affinity, spec.TopologySpreadConstraints = spread(pods)
 	tenants := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{

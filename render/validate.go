@@ -324,9 +324,8 @@ func (p *Platform) validate(c *checker) {
 		c.at("addresses").forbidden("a DNS record holds IP addresses, or one host name: not both, nor two host names")
 	}
 	if p.Gateway != nil {
-		gateway := p.Gateway.resolved()
-		c.at("gateway").at("class").label(gateway.Class)
-		c.at("gateway").at("proxy").peer(gateway.Proxy)
+		c.at("gateway").at("class").label(p.Gateway.class())
+		c.at("gateway").at("namespace").label(p.Gateway.namespace())
 	}
 	if p.Issuer != nil && !c.at("issuer").missing(p.Issuer, "") {
 		p.Issuer.validateIssuer(c.at("issuer"), p)

@@ -97,7 +97,7 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		}, "tenants[Acme].name", "lower case"},
 		{"a name of 64 characters", func(_ *render.Fleet, t *render.Tenant) { t.Name = long; t.Store = render.NoStore{} }, "tenants[" + long + "].name", "63"},
 		{"a name of the cluster's own", func(_ *render.Fleet, t *render.Tenant) { t.Name = "kube-system" }, "tenants[kube-system].name", "another name"},
-		{"a name of the platform's own", func(_ *render.Fleet, t *render.Tenant) { t.Name = "traefik" }, "tenants[traefik].name", "another name"},
+		{"a name of the platform's own", func(_ *render.Fleet, t *render.Tenant) { t.Name = "envoy-gateway-system" }, "tenants[envoy-gateway-system].name", "another name"},
 		{"no name", func(_ *render.Fleet, t *render.Tenant) {
 			t.Name = ""
 			t.Store = render.NoStore{}
@@ -171,6 +171,10 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		{"a bucket in a Garage that is not there", func(f *render.Fleet, _ *render.Tenant) { f.Platform.Garage = nil }, "tenants[acme].store", "no Garage"},
 		{"a route at a gateway that is not there", func(f *render.Fleet, _ *render.Tenant) { f.Platform.Gateway = nil }, "tenants[acme].edge", "no gateway"},
 		{"a certificate of an issuer that is not there", func(f *render.Fleet, _ *render.Tenant) { f.Platform.Issuer = nil }, "tenants[acme].edge.certificate", "no issuer"},
+		{"a host proved through another class", func(f *render.Fleet, t *render.Tenant) {
+			f.Platform.Issuer = render.ACME{Server: "https://acme.example.com", Class: "nginx"}
+			t.Edge = render.Ingress{Class: "haproxy", Host: "acme.example.com", Proxy: render.Peer{Namespace: "ingress"}}
+		}, "tenants[acme].edge.class", "proves hosts through"},
 		{"a record without an address", func(f *render.Fleet, _ *render.Tenant) { f.Platform.Addresses = nil }, "tenants[acme].dns", "no addresses"},
 		{"a record without a host", func(_ *render.Fleet, t *render.Tenant) { t.Edge = render.NoEdge{} }, "tenants[acme].dns", "ManualDNS"},
 		{"addresses of two kinds", func(f *render.Fleet, _ *render.Tenant) {

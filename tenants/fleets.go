@@ -40,7 +40,7 @@ func prod() render.Fleet {
 		Platform: render.Platform{
 			Addresses:  []string{"203.0.113.10", "2001:db8::10"},
 			Gateway:    &render.SharedGateway{},
-			Issuer:     render.ACME{Server: "https://acme.example.com/directory", Email: "platform@example.com"},
+			Issuer:     render.ACME{Server: "https://acme.example.com/directory", Email: "platform@example.com", Class: "nginx"},
 			Collector:  &render.Collector{Endpoint: "https://otlp.example.com"},
 			Garage:     &render.Garage{Replicas: 3, Storage: "500Gi"},
 			Prometheus: &render.Peer{Namespace: "monitoring", Labels: map[string]string{"app.kubernetes.io/name": "prometheus"}},
@@ -61,7 +61,7 @@ func staging() render.Fleet {
 			Addresses:  []string{"203.0.113.20"},
 			Gateway:    &render.SharedGateway{},
 			Issuer:     render.ClusterIssuer{Name: "staging"},
-			Collector:  &render.Collector{Endpoint: "https://otlp.example.com", Replicas: 1},
+			Collector:  &render.Collector{Endpoint: "https://otlp.example.com"},
 			Garage:     &render.Garage{Replicas: 1, Storage: "100Gi"},
 			Prometheus: &render.Peer{Namespace: "monitoring", Labels: map[string]string{"app.kubernetes.io/name": "prometheus"}},
 			Images:     render.Images{Valkey: "registry.example.com/valkey/valkey:9.0.2-alpine3.23"}, // on trial before prod has it

@@ -75,7 +75,7 @@ var known = func() *runtime.Scheme {
 }()
 
 // custom are the groups that known has no types for.
-var custom = []string{"barmancloud.cnpg.io", "external-secrets.io", "externaldns.k8s.io", "postgresql.cnpg.io", "traefik.io"}
+var custom = []string{"barmancloud.cnpg.io", "external-secrets.io", "externaldns.k8s.io", "gateway.envoyproxy.io", "postgresql.cnpg.io"}
 
 func TestGoldenFilesDecodeToWhatTheyAreMadeOf(t *testing.T) {
 	typed := 0

@@ -48,7 +48,7 @@ func umbrella(in environment) render.Tenant {
 			render.Worker{Name: "mailer", Command: []string{"node", "dist/worker.js", "mail"}, Scale: render.Fixed{Replicas: 2}},
 			render.Worker{
 				Name: "thumbnails", Image: "registry.example.com/umbrella/thumbnails:2.4.1", Command: []string{"/thumbnails"},
-				Scale: render.Autoscale{Min: 1, Max: 6, CPU: 75}, Resources: render.Resources{CPU: "500m", Memory: "1Gi"}, Stop: time.Minute,
+				Scale: render.Autoscale{Min: 2, Max: 6, CPU: 75}, Resources: render.Resources{CPU: "500m", Memory: "1Gi"}, Stop: time.Minute,
 			},
 			render.CronJob{Name: "invoices", Command: []string{"node", "dist/cron.js", "invoices"}, Schedule: "15 4 1 * *"},
 		},
