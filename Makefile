@@ -16,19 +16,25 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check test fuzz bench lint vuln fmt tidy
+.PHONY: help gen check test typescript fuzz bench lint vuln fmt tidy
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-gen: ## render every unit into golden/
+gen: ## render every unit into golden/, and the configuration schema into schema/ and docs/
 	@go run ./cmd/gen
+	@go run ./cmd/gen schema
 
-check: ## fail with a diff when golden/ is not what the code renders
+check: ## fail with a diff when a generated file is not what the code says
 	@go run ./cmd/gen check
+	@go run ./cmd/gen schema -check
 
 test: ## run the tests of the root module (RACE= where there is no C compiler)
 	go test $(RACE) ./...
+
+typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)
+	npm ci --prefix config/schema/testdata/typescript --no-audit --no-fund
+	go test -tags typescript -run TypeScript -count=1 ./config/schema
 
 fuzz: ## run every fuzz target for FUZZTIME each
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
@@ -43,7 +49,7 @@ bench: ## run the benchmarks that match BENCH
 
 # golangci-lint runs go-check-sumtype too, over all packages at once.
 lint: ## run the linters, then vuln
-	@for dir in $(MODULES); do echo "lint $$dir"; (cd "$$dir"; $(TOOL) golangci-lint run ./...); done
+	@for dir in $(MODULES); do echo "lint $$dir"; (cd "$$dir"; $(TOOL) golangci-lint run --build-tags typescript ./...); done
 	@$(MAKE) --no-print-directory vuln
 
 vuln: ## look for known vulnerabilities that the code reaches

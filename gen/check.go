@@ -40,12 +40,12 @@ func runCheck(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	difference, err := check(ctx, filepath.Join(module, golden), c.fleets)
+	text, err := check(ctx, filepath.Join(module, golden), c.fleets)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(c.stdout, difference)
-	if difference != "" {
+	fmt.Fprint(c.stdout, text)
+	if text != "" {
 		return fmt.Errorf("%s/ is not what the code renders: run %s", golden, self)
 	}
 	return nil
@@ -56,7 +56,12 @@ func check(ctx context.Context, dir string, fleets []render.Fleet) (string, erro
 	if err != nil {
 		return "", err
 	}
-	root, err := openGolden(dir)
+	return difference(dir, golden, goldenFiles(units), true)
+}
+
+// difference is how a generated directory differs from what the files say. name is what it is called.
+func difference(dir, name string, files []file, owned bool) (string, error) {
+	root, err := openDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // everything is missing
 	case err != nil:
@@ -64,7 +69,7 @@ func check(ctx context.Context, dir string, fleets []render.Fleet) (string, erro
 	default:
 		defer func() { _ = root.Close() }()
 	}
-	changes, err := compare(root, units)
+	changes, err := compare(root, name, files, owned)
 	if err != nil {
 		return "", err
 	}
@@ -86,7 +91,7 @@ func check(ctx context.Context, dir string, fleets []render.Fleet) (string, erro
 			}
 		}
 		if lines > fileLines {
-			fmt.Fprintf(&out, "... %d more lines of %s/%s\n", lines-fileLines, golden, ch.path)
+			fmt.Fprintf(&out, "... %d more lines of %s\n", lines-fileLines, ch.name())
 		}
 		printed += min(lines, fileLines)
 	}
@@ -95,7 +100,7 @@ func check(ctx context.Context, dir string, fleets []render.Fleet) (string, erro
 
 // diff is what the change does to the file, or a line about it where it cannot be shown as text.
 func (ch change) diff(root *os.Root) (string, error) {
-	name := golden + "/" + ch.path
+	name := ch.name()
 	var old []byte
 	if ch.verb != "created" {
 		clean := path.Clean(ch.path)

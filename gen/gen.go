@@ -48,6 +48,7 @@ func commands() []command {
 	return []command{
 		{"", "[COMMAND]", "render every unit into golden/", writeHelp, "", runWrite},
 		{"check", "", "show how golden/ differs from what the code renders", checkHelp, "check", runCheck},
+		{"schema", "[-check] [-format FORMAT]", "write the configuration schema for other runtimes and for people", schemaHelp, "schema -format jsonschema", runSchema},
 		{"new", "NAME [-from TENANT]", "scaffold tenants/NAME.go and list it", newHelp, "new big-co -from acme", runNew},
 		{"init", "DIR [-module PATH] [-replace CHECKOUT]", "scaffold a repository of its own", initHelp, "init ../infra -module example.com/infra", runInit},
 	}
@@ -260,19 +261,19 @@ func (m mistakes) Error() string {
 
 func (m mistakes) Unwrap() []error { return m.errs }
 
-// openGolden opens the golden directory, and never a link to one. It returns fs.ErrNotExist where there is
+// openDir opens a generated directory, and never a link to one. It returns fs.ErrNotExist where there is
 // none.
-func openGolden(dir string) (*os.Root, error) {
+func openDir(dir string) (*os.Root, error) {
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s/: %w", golden, err)
+		return nil, fmt.Errorf("opening %s/: %w", filepath.Base(dir), err)
 	}
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is not a directory but a %s: move it away", dir, kind(info.Mode()))
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s/: %w", golden, err)
+		return nil, fmt.Errorf("opening %s/: %w", filepath.Base(dir), err)
 	}
 	return root, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/tenantry/tenantry/config/portal"
 	"github.com/tenantry/tenantry/render"
 )
 
@@ -50,7 +51,12 @@ var fixtures = map[string]func() []render.Fleet{
 	"acme":     func() []render.Fleet { return fleets("acme") },
 	"platform": func() []render.Fleet { return fleets() },
 	"none":     func() []render.Fleet { return nil },
-	"ten":      func() []render.Fleet { return fleets(numbered(10, "tenant")...) },
+	"portal": func() []render.Fleet {
+		f := fleets("acme")
+		f[0].Tenants[0].Settings = portal.Settings{Doppler: portal.Doppler{Project: "portal", Config: "acme"}}
+		return f
+	},
+	"ten": func() []render.Fleet { return fleets(numbered(10, "tenant")...) },
 	// What this prints is more than a pipe holds (64 KiB), so that nobody can miss the middle of a run.
 	"many": func() []render.Fleet { return fleets(numbered(24, strings.Repeat("tenant", 9))...) },
 }

@@ -34,21 +34,27 @@ func runWrite(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(module, golden)
+	return c.write(ctx, module, golden, goldenFiles(units), true)
+}
+
+// write makes the files of a directory of the module what they should be, removes what else is there where
+// the directory is owned, and prints each change.
+func (c *call) write(ctx context.Context, module, name string, files []file, owned bool) error {
+	dir := filepath.Join(module, name)
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("creating %s/: %w", golden, err)
+		return fmt.Errorf("creating %s/: %w", name, err)
 	}
-	root, err := openGolden(dir)
+	root, err := openDir(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	unlock, err := lock(ctx, root, c.stderr)
+	unlock, err := lock(ctx, root, name, c.stderr)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	changes, err := compare(root, units)
+	changes, err := compare(root, name, files, owned)
 	if err != nil {
 		return err
 	}
@@ -59,7 +65,7 @@ func runWrite(ctx context.Context, c *call) error {
 		if err := ch.apply(root); err != nil {
 			return fmt.Errorf("after %d of %d changes: %w", i, len(changes), err)
 		}
-		fmt.Fprintf(c.stdout, "%s %s/%s\n", ch.verb, golden, ch.path)
+		fmt.Fprintf(c.stdout, "%s %s\n", ch.verb, ch.name())
 	}
 	return nil
 }
@@ -67,74 +73,93 @@ func runWrite(ctx context.Context, c *call) error {
 // lock waits until no other run writes to the directory. unlock, or the end of the process, however it
 // ends, lets the next one in. Where the file system has no locks there is none: two runs at once
 // may then stop each other with an error, but no file is ever half written.
-func lock(ctx context.Context, root *os.Root, stderr io.Writer) (unlock func(), err error) {
+func lock(ctx context.Context, root *os.Root, name string, stderr io.Writer) (unlock func(), err error) {
 	f, err := root.Open(".")
 	if err != nil {
-		return nil, fmt.Errorf("locking %s/: %w", golden, err)
+		return nil, fmt.Errorf("locking %s/: %w", name, err)
 	}
 	if errors.Is(flock(f, false), syscall.EWOULDBLOCK) {
-		fmt.Fprintf(stderr, "waiting for another run that writes %s/\n", golden)
+		fmt.Fprintf(stderr, "waiting for another run that writes %s/\n", name)
 		if _, err := await(ctx, func() (any, error) { return nil, flock(f, true) }); err != nil {
-			return nil, fmt.Errorf("locking %s/: %w", golden, err)
+			return nil, fmt.Errorf("locking %s/: %w", name, err)
 		}
 	}
 	return func() { _ = f.Close() }, nil
 }
 
-// A change is one file, link or directory of golden/ that is not what the code renders.
-type change struct {
-	verb string // created, updated or removed: what makes it so
-	path string // below golden/, with slashes; of a directory with one at its end
-	data []byte // rendered
+// A file is what belongs at a path below a generated directory, with slashes.
+type file struct {
+	path string
+	data []byte
 }
 
-// compare lists the changes that make the directory what the code renders: first files to write, in the
-// order of units, then orphans, each directory after what is in it. A nil root is an empty directory.
-func compare(root *os.Root, units []render.Unit) ([]change, error) {
+func goldenFiles(units []render.Unit) []file {
+	var files []file
+	for _, u := range units {
+		for _, f := range u.Files {
+			files = append(files, file{path.Join(u.Fleet, u.Name, f.Name), f.YAML})
+		}
+	}
+	return files
+}
+
+// A change is one file, link or directory below a generated directory that is not what it should be.
+type change struct {
+	verb string // created, updated or removed: what makes it so
+	dir  string // the generated directory
+	file        // of a directory the path ends with a slash
+}
+
+func (ch change) name() string { return ch.dir + "/" + ch.path }
+
+// compare lists the changes that make the directory what the files say: first files to write, in their
+// order, then orphans where the directory is owned, each directory after what is in it. A nil root is an
+// empty directory.
+func compare(root *os.Root, dir string, want []file, owned bool) ([]change, error) {
 	files := map[string]*change{}
 	dirs := map[string]bool{}
 	var all []*change
-	for _, u := range units {
-		for _, f := range u.Files {
-			ch := &change{"created", path.Join(u.Fleet, u.Name, f.Name), f.YAML}
-			all = append(all, ch)
-			files[ch.path] = ch
-			dirs[u.Fleet], dirs[path.Join(u.Fleet, u.Name)] = true, true
+	for _, f := range want {
+		ch := &change{"created", dir, f}
+		all = append(all, ch)
+		files[ch.path] = ch
+		for above := path.Dir(ch.path); above != "."; above = path.Dir(above) {
+			dirs[above] = true
 		}
 	}
 	var orphans []change
 	var walk func(string) error
-	walk = func(dir string) error {
-		entries, err := fs.ReadDir(root.FS(), dir)
+	walk = func(below string) error {
+		entries, err := fs.ReadDir(root.FS(), below)
 		if err != nil {
-			return fmt.Errorf("reading %s/: %w", golden, err)
+			return fmt.Errorf("reading %s/: %w", dir, err)
 		}
 		for _, e := range entries {
-			name := path.Join(dir, e.Name())
-			file := files[name]
+			name := path.Join(below, e.Name())
+			f := files[name]
 			switch {
-			case file != nil && e.IsDir(), dirs[name] && !e.IsDir():
-				return fmt.Errorf("%s/%s is a %s and stands in the way of what is rendered: move it away", golden, name, kind(e.Type()))
-			case file != nil && e.Type().IsRegular():
+			case f != nil && e.IsDir(), dirs[name] && !e.IsDir():
+				return fmt.Errorf("%s/%s is a %s and stands in the way of what is rendered: move it away", dir, name, kind(e.Type()))
+			case f != nil && e.Type().IsRegular():
 				old, err := root.ReadFile(name)
 				if err != nil {
-					return fmt.Errorf("reading %s/: %w", golden, err)
+					return fmt.Errorf("reading %s/: %w", dir, err)
 				}
-				file.verb = "updated"
-				if bytes.Equal(old, file.data) {
-					file.verb = ""
+				f.verb = "updated"
+				if bytes.Equal(old, f.data) {
+					f.verb = ""
 				}
-			case file != nil: // a link: replaced, not followed
-				file.verb = "updated"
+			case f != nil: // a link: replaced, not followed
+				f.verb = "updated"
 			case e.IsDir():
 				if err := walk(name); err != nil {
 					return err
 				}
 				if !dirs[name] {
-					orphans = append(orphans, change{"removed", name + "/", nil})
+					orphans = append(orphans, change{"removed", dir, file{name + "/", nil}})
 				}
 			default:
-				orphans = append(orphans, change{"removed", name, nil})
+				orphans = append(orphans, change{"removed", dir, file{name, nil}})
 			}
 		}
 		return nil
@@ -150,23 +175,26 @@ func compare(root *os.Root, units []render.Unit) ([]change, error) {
 			changes = append(changes, *ch)
 		}
 	}
-	return append(changes, orphans...), nil
+	if owned {
+		changes = append(changes, orphans...)
+	}
+	return changes, nil
 }
 
 func (ch change) apply(root *os.Root) error {
 	switch ch.verb {
 	case "removed":
 		if err := root.Remove(path.Clean(ch.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing %s/%s: %w", golden, ch.path, err)
+			return fmt.Errorf("removing %s: %w", ch.name(), err)
 		}
 		return nil
 	case "created":
 		if err := root.MkdirAll(path.Dir(ch.path), 0o755); err != nil {
-			return fmt.Errorf("writing %s/%s: %w", golden, ch.path, err)
+			return fmt.Errorf("writing %s: %w", ch.name(), err)
 		}
 	}
 	if err := writeFile(root, ch.path, ch.data); err != nil {
-		return fmt.Errorf("writing %s/%s: %w", golden, ch.path, err)
+		return fmt.Errorf("writing %s: %w", ch.name(), err)
 	}
 	return nil
 }

@@ -61,6 +61,16 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+func TestSchema(t *testing.T) {
+	diff, err := gen.CheckSchema("..", Fleets())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff != "" {
+		t.Errorf("schema/ and docs/configuration.md are not what the settings say (-committed +generated); run: make gen\n%s", diff)
+	}
+}
+
 // known decodes the kinds whose types are compiled in; the rest are custom resources whose narrow types
 // are render's own.
 var known = func() *runtime.Scheme {
