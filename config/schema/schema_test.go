@@ -15,6 +15,8 @@ import (
 	"github.com/tenantry/tenantry/config/portal"
 	"github.com/tenantry/tenantry/config/schema"
 	"github.com/tenantry/tenantry/config/schema/testdata/shop"
+	"github.com/tenantry/tenantry/render"
+	"github.com/tenantry/tenantry/tenants"
 )
 
 // generate returns the package and the page of a schema.
@@ -61,6 +63,20 @@ func TestEverySetting(t *testing.T) {
 		if !strings.Contains(after[file], want) || strings.Contains(before[file], "SHOP_ADDED") {
 			t.Errorf("%s does not grow by %q", file, want)
 		}
+	}
+	fleet := tenants.Fleets()[0]
+	fleet.Tenants = fleet.Tenants[:1]
+	fleet.Tenants[0].Settings = shop.Grown{Settings: shop.Settings{Queue: shop.Memory{}}, Added: 9}
+	units, err := render.Units([]render.Fleet{fleet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown := false
+	for _, f := range units[1].Files {
+		grown = grown || f.Name == "configmap-settings.yaml" && strings.Contains(string(f.YAML), "\n  SHOP_ADDED: \"9\"\n")
+	}
+	if !grown {
+		t.Error("the ConfigMap does not grow by SHOP_ADDED")
 	}
 }
 
