@@ -8,7 +8,7 @@ RACE     ?= -race
 FUZZTIME ?= 5s
 BENCH    ?= .
 # Directories of the modules that lint and vuln look at: `make lint MODULES=". deploy"`.
-MODULES  ?= .
+MODULES  ?= . deploy
 # A copy of the Go vulnerability database, file:// or https://; empty is the public one.
 VULNDB   ?=
 # 1: an unreachable vulnerability database is a warning, not a failure.
@@ -16,7 +16,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check test typescript fuzz bench lint vuln fmt tidy
+.PHONY: help gen check test testdeploy typescript fuzz bench lint vuln fmt tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: ## fail with a diff when a generated file is not what the code says
 
 test: ## run the tests of the root module (RACE= where there is no C compiler)
 	go test $(RACE) ./...
+
+testdeploy: ## run the tests of deploy/, which compile Pulumi's SDK
+	go -C deploy test ./...
 
 typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)
 	npm ci --prefix config/schema/testdata/typescript --no-audit --no-fund
