@@ -56,7 +56,7 @@ var unawaited = map[string]bool{"Service": true, "Ingress": true, "PersistentVol
 // the values of its Secrets, by file name.
 func program(unit render.Unit, secrets map[string]map[string]string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
-		provider, err := newProvider(ctx)
+		provider, err := newProvider(ctx, unit.Fleet)
 		if err != nil {
 			return err
 		}
@@ -94,11 +94,12 @@ func before(phases [][]pulumi.Resource, phase int) []pulumi.Resource {
 	return nil
 }
 
-// newProvider is the one provider of a stack. The cluster's identifier is constant, so that a change of
+// newProvider is the one provider of a stack, for the context that has the fleet's name. The cluster's identifier is constant, so that a change of
 // the kubeconfig replaces nothing, and ConfigMaps and Secrets are changed in place.
-func newProvider(ctx *pulumi.Context) (pulumi.ProviderResource, error) {
+func newProvider(ctx *pulumi.Context, fleet string) (pulumi.ProviderResource, error) {
 	var provider pulumi.ProviderResourceState
 	err := ctx.RegisterResource("pulumi:providers:kubernetes", "cluster", inputs{
+		"context":                fleet,
 		"clusterIdentifier":      "tenantry",
 		"enableConfigMapMutable": true,
 		"enableSecretMutable":    true,

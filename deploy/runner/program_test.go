@@ -39,6 +39,9 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	}
 	slices.Sort(depends)
 	line := args.TypeToken + " " + args.Name
+	if context, ok := args.Inputs["context"]; ok {
+		line += "\n  through the context " + context.StringValue()
+	}
 	if rpc.GetProtect() {
 		line += "\n  protected"
 	}
