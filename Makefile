@@ -8,7 +8,7 @@ RACE     ?= -race
 FUZZTIME ?= 5s
 BENCH    ?= .
 # Directories of the modules that lint and vuln look at: `make lint MODULES=". deploy"`.
-MODULES  ?= . deploy
+MODULES  ?= . deploy local
 # A copy of the Go vulnerability database, file:// or https://; empty is the public one.
 VULNDB   ?=
 # 1: an unreachable vulnerability database is a warning, not a failure.
@@ -16,10 +16,10 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check test testdeploy typescript fuzz bench lint vuln fmt tidy
+.PHONY: help gen check test testdeploy e2e typescript fuzz bench lint vuln fmt tidy
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 gen: ## render every unit into golden/, and the configuration schema into schema/ and docs/
 	@go run ./cmd/gen
@@ -34,6 +34,10 @@ test: ## run the tests of the root module (RACE= where there is no C compiler)
 
 testdeploy: ## run the tests of deploy/, which compile Pulumi's SDK
 	go -C deploy test ./...
+
+e2e: ## apply every golden file to a real control plane (the first time compiles Kubernetes: ten minutes or more)
+	@go -C local run . build
+	go -C local test -count=1 -timeout 30m ./...
 
 typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)
 	npm ci --prefix config/schema/testdata/typescript --no-audit --no-fund

@@ -1,0 +1,352 @@
+// Package cluster runs a real Kubernetes control plane on this machine: etcd, API server, controller manager
+// and scheduler, with simulated nodes. It needs Go and a checkout, no container and no privilege. It is made for
+// Linux and macOS and tested on Linux.
+//
+// The components are separate processes, built once from the nested modules controlplane and kwok and cached
+// in the user's cache directory. They listen on loopback only and know nobody without a certificate or a
+// token of this one control plane. They end with the process that started them, even if that is killed.
+//
+// No kubelet runs: a pod that is "running" is a status, not a process. Nothing enforces a NetworkPolicy.
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	api "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// patience is how long one component may take until it is ready.
+const patience = 2 * time.Minute
+
+// Options of a control plane. The zero value is one that leaves nothing behind.
+type Options struct {
+	// Dir is where state, logs and the kubeconfig go. It is kept, and a later control plane in it has the
+	// objects of the earlier one. Empty: a directory of mode 0700 that Close removes, and that the next
+	// start removes if this process is killed.
+	Dir string
+	// Nodes to simulate. Default: DefaultNodes.
+	Nodes []Node
+	// Progress is told what takes time. Default: nobody.
+	Progress io.Writer
+}
+
+// A Cluster is a running control plane.
+type Cluster struct {
+	dir       *os.File // locked
+	keep      bool
+	config    *rest.Config
+	processes []*process
+	dead      chan struct{}
+	err       error // valid once dead is closed
+}
+
+// Start builds what is not yet built, starts a control plane and returns when it is ready: the API server
+// serves, controllers work and the nodes are ready. The caller closes it.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	if o.Nodes == nil {
+		o.Nodes = DefaultNodes()
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	binaries, err := buildAll(ctx, cache, o.Progress)
+	if err != nil {
+		return nil, err
+	}
+	// Another process may take a free port before a component does; then all is tried again with others.
+	for attempt := 1; ; attempt++ {
+		c := &Cluster{keep: o.Dir != "", dead: make(chan struct{})}
+		if c.keep {
+			c.dir, err = ownDir(o.Dir)
+		} else {
+			c.dir, err = privateDir(ctx, cache)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("taking a directory: %w", err)
+		}
+		err = c.start(ctx, binaries, o)
+		if err == nil {
+			go c.watch()
+			return c, nil
+		}
+		err = errors.Join(err, c.Close())
+		if attempt == 3 || !strings.Contains(err.Error(), "address already in use") {
+			return nil, err
+		}
+		fmt.Fprintln(o.Progress, "another process took a port: trying again")
+	}
+}
+
+// Kubeconfig is the path of an administrator's.
+func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir.Name(), "kubeconfig") }
+
+// Config is an administrator's, without a limit on requests.
+func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
+
+// Dead is closed when a component has ended by itself; Err then tells which. The others are still there.
+func (c *Cluster) Dead() <-chan struct{} { return c.dead }
+
+// Err may be called once Dead is closed.
+func (c *Cluster) Err() error { return c.err }
+
+// Close ends all components, the last started first, and removes the directory unless the caller named it.
+func (c *Cluster) Close() error {
+	var errs []error
+	for _, p := range slices.Backward(c.processes) {
+		if err := p.stop(); err != nil {
+			errs = append(errs, fmt.Errorf("stopping %s: %w", p.name, err))
+		}
+	}
+	if !c.keep {
+		errs = append(errs, os.RemoveAll(c.dir.Name()))
+	}
+	return errors.Join(append(errs, c.dir.Close())...)
+}
+
+// watch waits for the first process to end, which on Close is all of them.
+func (c *Cluster) watch() {
+	ended := make(chan error, len(c.processes))
+	for _, p := range c.processes {
+		go func() {
+			<-p.ended
+			ended <- p.err
+		}()
+	}
+	c.err = <-ended
+	close(c.dead)
+}
+
+// start leaves in c.processes what it has started, even when it fails.
+func (c *Cluster) start(ctx context.Context, binaries map[string]string, o Options) error {
+	at := func(name string) string { return filepath.Join(c.dir.Name(), name) }
+	ports, err := freePorts(3)
+	if err != nil {
+		return err
+	}
+	storage := fmt.Sprintf("https://127.0.0.1:%d", ports[0])
+	peer := fmt.Sprintf("https://127.0.0.1:%d", ports[1])
+	server := fmt.Sprintf("https://127.0.0.1:%d", ports[2])
+	// Two authorities: who may talk to the API server may not talk past it to etcd.
+	storageClient, err := c.writeStorageCertificates()
+	if err != nil {
+		return err
+	}
+	if err := c.writeCertificates(server); err != nil {
+		return err
+	}
+	if c.config, err = clientcmd.BuildConfigFromFlags("", at("kubeconfig")); err != nil {
+		return err
+	}
+	c.config.QPS = -1
+	apiClient, err := rest.HTTPClientFor(c.config)
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfigAndClient(c.config, apiClient)
+	if err != nil {
+		return err
+	}
+
+	components := []struct {
+		name, binary string
+		args         []string
+		ready        func(context.Context) error
+	}{
+		{"etcd", "controlplane", []string{
+			"etcd", "--name=local", "--data-dir=" + at("etcd"), "--log-level=warn",
+			"--unsafe-no-fsync", // survives the death of a process, not that of the machine
+			"--listen-client-urls=" + storage, "--advertise-client-urls=" + storage,
+			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=local=" + peer,
+			"--force-new-cluster=" + fmt.Sprint(exists(at("etcd"))), // the peer's port is another one each time
+			"--client-cert-auth", "--trusted-ca-file=" + at("etcd-ca.crt"), "--cert-file=" + at("etcd.crt"), "--key-file=" + at("etcd.key"),
+			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + at("etcd-ca.crt"), "--peer-cert-file=" + at("etcd.crt"), "--peer-key-file=" + at("etcd.key"),
+		}, func(ctx context.Context) error { return get(ctx, storageClient, storage+"/readyz") }},
+		{"kube-apiserver", "controlplane", []string{
+			"kube-apiserver", "--etcd-servers=" + storage,
+			"--etcd-cafile=" + at("etcd-ca.crt"), "--etcd-certfile=" + at("etcd.crt"), "--etcd-keyfile=" + at("etcd.key"),
+			"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", ports[2]),
+			"--tls-cert-file=" + at("apiserver.crt"), "--tls-private-key-file=" + at("apiserver.key"), "--client-ca-file=" + at("ca.crt"),
+			"--anonymous-auth=false", "--authorization-mode=RBAC",
+			"--allow-privileged", // so that Pod Security is what refuses it
+			"--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
+			"--service-account-issuer=https://kubernetes.default.svc",
+			"--service-account-key-file=" + at("sa.key"), "--service-account-signing-key-file=" + at("sa.key"),
+		}, func(ctx context.Context) error { return get(ctx, apiClient, server+"/readyz") }},
+		{"kube-controller-manager", "controlplane", []string{
+			"kube-controller-manager", "--kubeconfig=" + at("kube-controller-manager.kubeconfig"), "--secure-port=0",
+			"--leader-elect=false", "--use-service-account-credentials", "--kube-api-qps=500", "--kube-api-burst=1000",
+			"--service-account-private-key-file=" + at("sa.key"), "--root-ca-file=" + at("ca.crt"),
+		}, func(ctx context.Context) error { return controllersWork(ctx, client) }},
+		{"kube-scheduler", "controlplane", []string{
+			"kube-scheduler", "--kubeconfig=" + at("kube-scheduler.kubeconfig"), "--secure-port=0",
+			"--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=1000",
+		}, func(context.Context) error { return nil }},
+		{"kwok", "kwok", []string{
+			"--kubeconfig=" + at("kwok.kubeconfig"), "--manage-nodes-with-annotation-selector=" + simulated + "=fake",
+		}, func(ctx context.Context) error { return addNodes(ctx, client, o.Nodes) }},
+	}
+	for _, k := range components {
+		begin := time.Now()
+		p, err := startProcess(c.dir.Name(), k.name, binaries[k.binary], k.args...)
+		if err != nil {
+			return err
+		}
+		c.processes = append(c.processes, p)
+		if err := p.waitReady(ctx, k.ready); err != nil {
+			return err
+		}
+		fmt.Fprintf(o.Progress, "%s: ready in %s\n", k.name, time.Since(begin).Round(10*time.Millisecond))
+	}
+	return nil
+}
+
+// waitReady asks until the answer is good, the process ends or it takes too long.
+func (p *process) waitReady(ctx context.Context, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-p.ended:
+			stop(p.err)
+		case <-ctx.Done():
+		}
+	}()
+	var last error
+	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		last = ready(ctx)
+		return last == nil, nil
+	})
+	if err == nil {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("waiting for %s: %w", p.name, context.Cause(ctx)), last)
+}
+
+// get fails unless the answer is 200.
+func get(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", url, resp.Status, body)
+	}
+	return err
+}
+
+// writeStorageCertificates writes what etcd and its one client, the API server, need.
+func (c *Cluster) writeStorageCertificates() (*http.Client, error) {
+	ca, err := newAuthority("tenantry-local-etcd")
+	if err != nil {
+		return nil, err
+	}
+	p, err := ca.issue("etcd")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.write(map[string][]byte{"etcd-ca.crt": ca.pem, "etcd.crt": p.certificate, "etcd.key": p.key}); err != nil {
+		return nil, err
+	}
+	certificate, err := tls.X509KeyPair(p.certificate, p.key)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.certificate)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		RootCAs: pool, Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13,
+	}}}, nil
+}
+
+// writeCertificates writes the API server's certificate and a kubeconfig for each of its clients.
+func (c *Cluster) writeCertificates(server string) error {
+	ca, err := newAuthority("tenantry-local")
+	if err != nil {
+		return err
+	}
+	serving, err := ca.issue("kube-apiserver")
+	if err != nil {
+		return err
+	}
+	signing, err := signingKey()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{"ca.crt": ca.pem, "apiserver.crt": serving.certificate, "apiserver.key": serving.key, "sa.key": signing}
+	for file, user := range map[string][]string{
+		"kubeconfig":                         {"admin", "system:masters"},
+		"kube-controller-manager.kubeconfig": {"system:kube-controller-manager"},
+		"kube-scheduler.kubeconfig":          {"system:kube-scheduler"},
+		"kwok.kubeconfig":                    {"kwok", "system:masters"},
+	} {
+		p, err := ca.issue(user[0], user[1:]...)
+		if err != nil {
+			return err
+		}
+		files[file], err = clientcmd.Write(api.Config{
+			Clusters:       map[string]*api.Cluster{"local": {Server: server, CertificateAuthorityData: ca.pem}},
+			AuthInfos:      map[string]*api.AuthInfo{user[0]: {ClientCertificateData: p.certificate, ClientKeyData: p.key}},
+			Contexts:       map[string]*api.Context{"local": {Cluster: "local", AuthInfo: user[0]}},
+			CurrentContext: "local",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.write(files)
+}
+
+func (c *Cluster) write(files map[string][]byte) error {
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(c.dir.Name(), name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// freePorts finds n ports of loopback that nobody listens on.
+func freePorts(n int) (ports []int, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}

@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// simulated is the annotation of a node that kwok looks after, with the value "fake".
+const simulated = "kwok.x-k8s.io/node"
+
+// A Node is simulated: it has room for anything, and a pod that is bound to it is at once said to run.
+type Node struct {
+	Name   string
+	Labels map[string]string // beside the host name, architecture and operating system
+	Taints []corev1.Taint
+}
+
+// DefaultNodes are three, in a zone each.
+func DefaultNodes() []Node {
+	var nodes []Node
+	for _, zone := range []string{"a", "b", "c"} {
+		nodes = append(nodes, Node{Name: "node-" + zone, Labels: map[string]string{corev1.LabelTopologyZone: zone}})
+	}
+	return nodes
+}
+
+// controllersWork fails until the controller manager has done the first thing that pods wait for.
+func controllersWork(ctx context.Context, client kubernetes.Interface) error {
+	_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+	return err
+}
+
+// addNodes creates the nodes that are not there and fails until all are ready for pods.
+func addNodes(ctx context.Context, client kubernetes.Interface, nodes []Node) error {
+	for _, n := range nodes {
+		labels := map[string]string{corev1.LabelHostname: n.Name, corev1.LabelArchStable: "amd64", corev1.LabelOSStable: "linux"}
+		maps.Copy(labels, n.Labels)
+		node, err := client.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
+		if errors.IsNotFound(err) {
+			node, err = client.CoreV1().Nodes().Create(ctx, &corev1.Node{
+				ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: labels, Annotations: map[string]string{simulated: "fake"}},
+				Spec:       corev1.NodeSpec{Taints: n.Taints},
+				Status:     corev1.NodeStatus{Capacity: room(), Allocatable: room()},
+			}, metav1.CreateOptions{})
+		}
+		if err != nil {
+			return err
+		}
+		if len(node.Spec.Taints) > len(n.Taints) || !ready(node) {
+			return fmt.Errorf("node %s is not ready", n.Name)
+		}
+	}
+	return nil
+}
+
+// room is more than any test asks for.
+func room() corev1.ResourceList {
+	return corev1.ResourceList{
+		corev1.ResourceCPU:              resource.MustParse("1k"),
+		corev1.ResourceMemory:           resource.MustParse("1Ti"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("10Ti"),
+		corev1.ResourcePods:             resource.MustParse("1k"),
+	}
+}
+
+func ready(n *corev1.Node) bool {
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
