@@ -102,12 +102,18 @@ func (d CloudNativePG) lowerDatabase(s scope) part {
 	peers := networkingv1.NetworkPolicyPeer{PodSelector: &instances}
 	var p part
 
+	service := databaseName + "-rw"
+	if d.Pooler != nil {
+		service = databaseName + "-pooler"
+	}
 	initdb := cnpgInitDB{Database: databaseOwner, Owner: databaseOwner, DataChecksums: true, Encoding: "UTF8"}
 	credentials := databaseName + "-app" // the operator's own
 	if _, own := d.Password.(GeneratedByOperator); d.Password != nil && !own {
 		credentials = databaseName + "-owner"
 		initdb.Secret = &ref{credentials}
-		p.objects = append(p.objects, s.login(credentials, databaseOwner, "DATABASE_PASSWORD", d.Password)...)
+		p.objects = append(p.objects, s.login(credentials, databaseOwner, "DATABASE_PASSWORD", d.Password, secretKey{
+			name: "uri", template: fmt.Sprintf("postgresql://%s:{{ .password | urlquery }}@%s:5432/%s", databaseOwner, service, databaseOwner),
+		})...)
 	}
 	cluster := &cnpgCluster{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "postgresql.cnpg.io/v1", Kind: "Cluster"},
@@ -192,18 +198,20 @@ func (d CloudNativePG) lowerDatabase(s scope) part {
 		})
 	}
 
-	service := databaseName + "-rw"
 	clients := []networkingv1.NetworkPolicyPeer{{PodSelector: new(applicationPods())}}
 	p.facts = map[string]fact{
 		"database.url":        secretFact(credentials, "uri"),
 		"database.tls":        text("true"),
 		"database.ca":         secretFact(databaseName+"-ca", "ca.crt"),
-		"database.servername": text(service),
+		"database.servername": text(databaseName + "-rw"), // the pooler's certificate is the cluster's own
 	}
-	ownURL := credentials != databaseName+"-app"
 	if d.Pooler != nil {
-		service = databaseName + "-pooler"
-		ownURL = true
+		if initdb.Secret == nil { // the operator's URL leads past the pooler; its passwords are letters and digits
+			p.facts["database.url"] = fact{
+				value: fmt.Sprintf("postgresql://%s:$(DATABASE_PASSWORD)@%s:5432/%s", databaseOwner, service, databaseOwner),
+				needs: []corev1.EnvVar{secretEnv("DATABASE_PASSWORD", credentials, "password")},
+			}
+		}
 		pooled := map[string]string{"cnpg.io/poolerName": service}
 		clients = append(clients, near(pooled))
 		p.objects = append(p.objects, d.Pooler.lower(s, service), budget(s.named(service, "database", databaseApp), pooled))
@@ -211,18 +219,9 @@ func (d CloudNativePG) lowerDatabase(s scope) part {
 			s.scraped(9127, from([]int32{5432}, networkingv1.NetworkPolicyPeer{PodSelector: new(applicationPods())})),
 			[]networkingv1.NetworkPolicyEgressRule{s.fleet.apiServers(), to([]int32{5432}, peers)}))
 		p.egress = append(p.egress, to([]int32{5432}, near(pooled)))
-		// The pooler's certificate is the cluster's own.
-		p.facts["database.servername"] = text(databaseName + "-rw")
 	} else {
 		p.egress = append(p.egress, to([]int32{5432}, peers))
 	}
-	if ownURL {
-		p.facts["database.url"] = fact{
-			value: fmt.Sprintf("postgresql://%s:$(DATABASE_PASSWORD)@%s:5432/%s", databaseOwner, service, databaseOwner),
-			needs: []corev1.EnvVar{secretEnv("DATABASE_PASSWORD", credentials, "password")},
-		}
-	}
-
 	ingress := s.scraped(9187,
 		from([]int32{5432}, clients...),
 		from([]int32{5432, 8000}, s.fleet.Platform.operator().peer(), peers),
@@ -243,11 +242,11 @@ func (s scope) scraped(port int32, rules ...networkingv1.NetworkPolicyIngressRul
 	return rules
 }
 
-// login is a Secret with a user and a password, as CloudNativePG reads them.
-func (s scope) login(name, user, variable string, source SecretSource) []Object {
+// login is a Secret with a user and a password, as CloudNativePG reads them, and what else is to be in it.
+func (s scope) login(name, user, variable string, source SecretSource, more ...secretKey) []Object {
 	sec := s.secret(name, "database", databaseApp)
 	sec.kind = corev1.SecretTypeBasicAuth
-	sec.keys = []secretKey{{name: "username", template: user}, {name: "password", variable: variable}}
+	sec.keys = append([]secretKey{{name: "username", template: user}, {name: "password", variable: variable}}, more...)
 	return source.lowerSecret(s, sec)
 }
 

@@ -65,7 +65,7 @@ type Peer struct {
 }
 
 // Images are the third-party images that variants run. An empty one is the version that this version of
-// Tenantry was tested with, pulled from Cluster.Registry; one that is set is a full reference.
+// Tenantry pins, pulled from Cluster.Registry; one that is set is a full reference.
 type Images struct {
 	Valkey    string
 	Collector string
