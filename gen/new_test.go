@@ -73,7 +73,7 @@ func goTool(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "PWD="+dir)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "PWD="+dir)
 	r := finish(t, cmd)
 	if r.code != 0 {
 		t.Fatalf("go %s: exit code %d\n%s%s", strings.Join(args, " "), r.code, r.stdout, r.stderr)

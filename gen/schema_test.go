@@ -29,7 +29,6 @@ func newDependent(t *testing.T) string {
 		}
 	}
 	t.Setenv("GOFLAGS", "-mod=mod")
-	t.Setenv("GOPROXY", "off")
 	return module
 }
 
