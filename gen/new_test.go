@@ -68,7 +68,8 @@ func scaffolded(t *testing.T) string {
 	return dir
 }
 
-// goTool runs the go command without a network and returns what it prints.
+// goTool runs the go command in another module and returns what it prints. What a fresh machine has not
+// downloaded yet, it downloads.
 func goTool(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
