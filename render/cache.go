@@ -103,16 +103,12 @@ tls-auth-clients no`
 func (v Valkey) lowerCache(s scope) part {
 	m := s.named(cacheName, "cache", cacheApp)
 	pods := selector(s.unit, cacheApp)
-	source := v.Password
-	if source == nil {
-		source = Generated{}
-	}
 	sec := s.secret(cacheName, "cache", cacheApp)
 	sec.keys = []secretKey{
 		{name: "password", variable: "CACHE_PASSWORD"},
 		{name: "users.acl", template: "user default off\nuser app on >{{ .password }} ~* &* +@all -@admin -@dangerous +info\n"},
 	}
-	secrets := source.lowerSecret(s, sec)
+	secrets := cmp.Or[SecretSource](v.Password, Generated{}).lowerSecret(s, sec)
 
 	memory := resource.MustParse(string(v.Memory))
 	storage := v.Storage
@@ -174,7 +170,7 @@ func (v Valkey) lowerCache(s scope) part {
 	c.StartupProbe.FailureThreshold = 60 // loading the file takes its time
 	set := s.statefulSet(m, pods, storage, c, checksum(append(secrets, conf)...), volumes...)
 	p.objects = append(p.objects, secrets...)
-	p.objects = append(p.objects, conf, set, s.headless(m, pods, "redis", cachePort),
+	p.objects = append(p.objects, conf, set, headless(m, pods, "redis", cachePort),
 		policy(m, metav1.LabelSelector{MatchLabels: pods}, []networkingv1.NetworkPolicyIngressRule{
 			from([]int32{cachePort}, networkingv1.NetworkPolicyPeer{PodSelector: new(applicationPods())}),
 		}, nil))

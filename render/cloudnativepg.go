@@ -158,11 +158,7 @@ func (d CloudNativePG) lowerDatabase(s scope) part {
 	}
 	for _, r := range d.Roles {
 		name := databaseName + "-role-" + strings.ReplaceAll(r.Name, "_", "-")
-		source := r.Password
-		if source == nil {
-			source = Generated{}
-		}
-		p.objects = append(p.objects, s.login(name, r.Name, "DATABASE_ROLE_"+strings.ToUpper(r.Name), source)...)
+		p.objects = append(p.objects, s.login(name, r.Name, "DATABASE_ROLE_"+strings.ToUpper(r.Name), cmp.Or[SecretSource](r.Password, Generated{}))...)
 		cluster.Spec.Managed.Roles = append(cluster.Spec.Managed.Roles, cnpgRole{
 			Name: r.Name, Ensure: "present", Login: true, InRoles: r.In, ConnectionLimit: cmp.Or(r.Connections, 5), PasswordSecret: ref{name},
 		})

@@ -85,9 +85,7 @@ const (
 )
 
 func validateCertificate(c *checker, certificate Certificate, f *Fleet) {
-	if certificate == nil {
-		certificate = Issued{}
-	}
+	certificate = cmp.Or[Certificate](certificate, Issued{})
 	if at := c.at("certificate"); !at.missing(certificate, "") {
 		certificate.validateCertificate(at, f)
 	}
@@ -95,10 +93,7 @@ func validateCertificate(c *checker, certificate Certificate, f *Fleet) {
 
 // lowerCertificate makes the certificate of an edge. labels tell the issuer how to prove the host.
 func lowerCertificate(s scope, certificate Certificate, host string, labels map[string]string) part {
-	if certificate == nil {
-		certificate = Issued{}
-	}
-	return certificate.lowerCertificate(s, host, edgeTLS, labels)
+	return cmp.Or[Certificate](certificate, Issued{}).lowerCertificate(s, host, edgeTLS, labels)
 }
 
 func (Issued) validateCertificate(c *checker, f *Fleet) {
@@ -129,14 +124,10 @@ func (p Provided) validateCertificate(c *checker, _ *Fleet) {
 }
 
 func (p Provided) lowerCertificate(s scope, _, name string, _ map[string]string) part {
-	source := p.By
-	if source == nil {
-		source = s.tenant.Secrets
-	}
 	sec := s.secret(name, "edge", edgeName)
 	sec.kind = corev1.SecretTypeTLS
 	sec.keys = []secretKey{{name: "tls.crt", variable: "EDGE_TLS_CRT"}, {name: "tls.key", variable: "EDGE_TLS_KEY"}}
-	return part{objects: source.lowerSecret(s, sec)}
+	return part{objects: cmp.Or(p.By, s.tenant.Secrets).lowerSecret(s, sec)}
 }
 
 // solver lets the shared entrance reach the pods by which cert-manager proves a host to an ACME authority.

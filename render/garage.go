@@ -114,7 +114,7 @@ func (g *Garage) lower(s scope) []Object {
 	set.Spec.Replicas = &g.Replicas
 	set.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
 	// The replicas have to find each other before any is ready.
-	peers := s.headless(m, pods, "s3", 3900).(*corev1.Service)
+	peers := headless(m, pods, "s3", 3900).(*corev1.Service)
 	peers.Spec.PublishNotReadyAddresses = true
 	peers.Spec.Ports = append(peers.Spec.Ports,
 		corev1.ServicePort{Name: "rpc", Port: 3901, TargetPort: intstr.FromString("rpc"), Protocol: corev1.ProtocolTCP},

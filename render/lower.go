@@ -25,7 +25,8 @@ type scope struct {
 	tenant   *Tenant
 	images   Images
 	nodes    nodes
-	priority string // class of every pod
+	priority string            // class of every pod
+	asks     config.Projection // of the tenant's settings
 	app      application
 }
 
@@ -41,7 +42,7 @@ type part struct {
 type application struct {
 	from     []corev1.EnvFromSource
 	checksum map[string]string
-	// asked maps the variable to the fact that it takes, for facts that are published.
+	// asked maps a variable to the fact that it takes; facts holds those that are the same for all workloads.
 	asked map[string]config.Fact
 	facts map[string]fact
 	// files holds every secret as a file that is named after its variable, where the application reads
@@ -75,6 +76,7 @@ func lowerTenant(path *field.Path, f *Fleet, t *Tenant) ([]Object, field.ErrorLi
 	s.meta.tenant = true
 	s.nodes = t.Placement.lowerPlacement(t.Name)
 	s.priority = t.Tier.priorityClass()
+	s.asks = t.projection()
 
 	objects := slices.Concat(s.namespace(t.Tier), s.closed())
 
@@ -135,7 +137,7 @@ func (t *Tenant) projection() config.Projection {
 // A fact that is the same for all workloads and is a plain value stands in the ConfigMap too, so that a
 // person finds everything in one place.
 func (s scope) settings(facts map[string]fact) []Object {
-	p := s.tenant.projection()
+	p := s.asks
 	data := map[string]string{}
 	for _, plain := range p.Plain {
 		data[plain.Name] = plain.Value
@@ -174,7 +176,7 @@ func (s scope) secret(name, component, app string) secret {
 func (s scope) application(all part, settings []Object) application {
 	app := application{asked: map[string]config.Fact{}, facts: all.facts}
 	read := map[string]bool{}
-	for _, asked := range s.tenant.projection().Facts {
+	for _, asked := range s.asks.Facts {
 		app.asked[asked.Name] = asked
 		f := all.facts[asked.Fact]
 		if s.tenant.API.SecretFiles && asked.Secret && f.from != nil && f.from.SecretKeyRef != nil {
@@ -201,7 +203,7 @@ func (s scope) application(all part, settings []Object) application {
 		case plain:
 			app.from = append(app.from, corev1.EnvFromSource{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: name}})
 		case s.tenant.API.SecretFiles:
-			for _, secret := range s.tenant.projection().Secrets {
+			for _, secret := range s.asks.Secrets {
 				app.file(settingsName, secret.Name, secret.Name)
 			}
 		default:
@@ -249,7 +251,7 @@ func word(asked config.Fact, value string) string {
 // unanswered reports the facts that the settings cannot do without and that no choice of the tenant publishes.
 func (s scope) unanswered(path *field.Path, facts map[string]fact) field.ErrorList {
 	var errs field.ErrorList
-	for _, asked := range s.tenant.projection().Facts {
+	for _, asked := range s.asks.Facts {
 		if _, ok := facts[asked.Fact]; ok || !asked.Required || perWorkload(asked.Fact) {
 			continue
 		}

@@ -251,7 +251,7 @@ func (k *Collector) lower(s scope) []Object {
 				},
 			},
 		},
-		s.service(m, pods, corev1.ServicePort{Name: "otlp", Port: 4318, TargetPort: intstr.FromString("otlp"), Protocol: corev1.ProtocolTCP}),
+		service(m, pods, corev1.ServicePort{Name: "otlp", Port: 4318, TargetPort: intstr.FromString("otlp"), Protocol: corev1.ProtocolTCP}),
 		budget(m, pods),
 		policy(m, metav1.LabelSelector{MatchLabels: pods},
 			[]networkingv1.NetworkPolicyIngressRule{from([]int32{4318}, tenants)},
@@ -259,7 +259,7 @@ func (k *Collector) lower(s scope) []Object {
 	}
 }
 
-func (meta) service(m metav1.ObjectMeta, pods map[string]string, ports ...corev1.ServicePort) Object {
+func service(m metav1.ObjectMeta, pods map[string]string, ports ...corev1.ServicePort) Object {
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: *m.DeepCopy(),

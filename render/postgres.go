@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,17 +60,13 @@ done
 func (d Postgres) lowerDatabase(s scope) part {
 	m := s.named(databaseName, "database", databaseApp)
 	pods := selector(s.unit, databaseApp)
-	source := d.Password
-	if source == nil {
-		source = Generated{}
-	}
 	sec := s.secret(databaseName, "database", databaseApp)
 	sec.keys = []secretKey{
 		{name: "password", variable: "DATABASE_PASSWORD"},
 		{name: "superuser-password", variable: "DATABASE_SUPERUSER_PASSWORD"},
 		{name: "url", template: fmt.Sprintf("postgresql://%s:{{ .password | urlquery }}@%s:5432/%s?sslmode=disable", databaseOwner, databaseName, databaseOwner)},
 	}
-	secrets := source.lowerSecret(s, sec)
+	secrets := cmp.Or[SecretSource](d.Password, Generated{}).lowerSecret(s, sec)
 	script := &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: m,
@@ -119,7 +116,7 @@ func (d Postgres) lowerDatabase(s scope) part {
 	set.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(120)) // for a checkpoint
 
 	p := part{
-		objects: append(secrets, script, set, s.headless(m, pods, "postgresql", 5432)),
+		objects: append(secrets, script, set, headless(m, pods, "postgresql", 5432)),
 		facts: map[string]fact{
 			"database.url": secretFact(databaseName, "url"),
 			"database.tls": text("false"),

@@ -47,7 +47,7 @@ func (f *Fleet) claim(name string, labels map[string]string, size Quantity) core
 }
 
 // headless gives the one pod of a StatefulSet the name by which others find it.
-func (meta) headless(m metav1.ObjectMeta, pods map[string]string, port string, number int32) Object {
+func headless(m metav1.ObjectMeta, pods map[string]string, port string, number int32) Object {
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: *m.DeepCopy(),

@@ -96,10 +96,6 @@ func (b S3) validateStore(c *checker, _ *Fleet) {
 func (b S3) bucketName(*Fleet, string, string) (string, string) { return b.Endpoint, b.Bucket }
 
 func (b S3) lowerBucket(s scope, name string) bucket {
-	source := b.Key
-	if source == nil {
-		source = s.tenant.Secrets
-	}
 	variable := map[string]string{storeName: "STORE", backupName: "BACKUP"}[name]
 	sec := s.secret(name, name, name)
 	sec.keys = []secretKey{
@@ -112,7 +108,7 @@ func (b S3) lowerBucket(s scope, name string) bucket {
 		region:    cmp.Or(b.Region, "us-east-1"),
 		pathStyle: b.PathStyle,
 		secret:    name,
-		objects:   source.lowerSecret(s, sec),
+		objects:   cmp.Or(b.Key, s.tenant.Secrets).lowerSecret(s, sec),
 		egress:    []networkingv1.NetworkPolicyEgressRule{addresses(b.CIDRs, portOf(b.Endpoint))},
 	}
 }

@@ -19,7 +19,7 @@ type Tenant struct {
 	Placement Placement
 	// Secrets is where the secrets that the settings ask for come from.
 	Secrets SecretSource
-	// Settings of the application: a struct, or a pointer to one, that package config can project.
+	// Settings of the application: a struct that package config can project.
 	Settings any
 
 	// Workloads beside the API: workers and cron jobs.

@@ -380,7 +380,8 @@ func (t *Tenant) validate(c *checker, f *Fleet) {
 	if at := c.at("secrets"); !at.missing(t.Secrets, "FromEnvironment, ExternalSecrets or Generated") {
 		t.Secrets.validateSecrets(at)
 	}
-	names := map[string]bool{"api": true, "database": true, "cache": true, "store": true, "edge": true}
+	// A workload's pods are told from all others by its name, and Services and policies go by that.
+	names := map[string]bool{apiName: true, migrateName: true, databaseName: true, databaseApp: true, dumpName: true, cacheName: true, cacheApp: true}
 	for i, w := range t.Workloads {
 		at := c.at("workloads").item(i)
 		if at.missing(w, "Worker or CronJob") {

@@ -141,6 +141,9 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		{"a workload named like another", func(_ *render.Fleet, t *render.Tenant) {
 			t.Workloads = []render.Workload{render.Worker{Name: "api", Command: []string{"w"}, Scale: render.Fixed{}}}
 		}, "tenants[acme].workloads[0].name", "Duplicate"},
+		{"a workload whose pods would be taken for the cache's", func(_ *render.Fleet, t *render.Tenant) {
+			t.Workloads = []render.Workload{render.Worker{Name: "valkey", Command: []string{"w"}, Scale: render.Fixed{}}}
+		}, "tenants[acme].workloads[0].name", "Duplicate"},
 		{"an image without tag or digest", func(_ *render.Fleet, t *render.Tenant) { t.API.Image = "registry.example.com/api" }, "tenants[acme].api.image", "tag or a digest"},
 		{"an image whose tag moves", func(_ *render.Fleet, t *render.Tenant) { t.API.Image = "registry.example.com/api:latest" }, "tenants[acme].api.image", "moves"},
 		{"an image that is none", func(_ *render.Fleet, t *render.Tenant) { t.API.Image = "Registry/API:v1" }, "tenants[acme].api.image", "lowercase"},

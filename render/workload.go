@@ -22,6 +22,9 @@ import (
 // apiName names the API's objects, and its host name within the namespace.
 const apiName = "api"
 
+// migrateName is the name that the pods of migrations go by.
+const migrateName = "migrate"
+
 // drain is how long a stopping pod goes on serving while the edge learns that it is leaving.
 const drain = 10 * time.Second
 
@@ -74,7 +77,7 @@ func (a Service) lower(s scope, clients []networkingv1.NetworkPolicyPeer) []Obje
 	objects := slices.Concat(
 		[]Object{s.serviceAccount(apiName, "api", apiName)},
 		p.deployment(s, a.Scale, pod),
-		[]Object{s.service(m, selector(s.unit, apiName), corev1.ServicePort{Name: "http", Port: 80, TargetPort: intstr.FromString("http"), Protocol: corev1.ProtocolTCP})},
+		[]Object{service(m, selector(s.unit, apiName), corev1.ServicePort{Name: "http", Port: 80, TargetPort: intstr.FromString("http"), Protocol: corev1.ProtocolTCP})},
 	)
 	var ingress []networkingv1.NetworkPolicyIngressRule
 	if len(clients) > 0 {
@@ -101,7 +104,7 @@ func (a Service) lower(s scope, clients []networkingv1.NetworkPolicyPeer) []Obje
 // changes with its template, which nobody may change in place; a change of settings alone does not run it
 // again.
 func (a Service) migration(s scope) Object {
-	p := program{name: "migrate", component: "migration", image: a.Image, command: a.Migrate, resources: a.Resources, uid: a.UID, once: true}
+	p := program{name: migrateName, component: "migration", image: a.Image, command: a.Migrate, resources: a.Resources, uid: a.UID, once: true}
 	spec := batchv1.JobSpec{
 		BackoffLimit:          new(int32(6)),
 		ActiveDeadlineSeconds: new(int64(3600)),
@@ -109,7 +112,7 @@ func (a Service) migration(s scope) Object {
 	}
 	return &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
-		ObjectMeta: s.named(contentName("migrate", spec), "migration", "migrate"),
+		ObjectMeta: s.named(contentName(migrateName, spec), "migration", migrateName),
 		Spec:       spec,
 	}
 }
