@@ -302,7 +302,7 @@ func mutate(v reflect.Value, path string, yield func(string, reflect.Value) bool
 		if v.Type().PkgPath() == "time" {
 			step = 24 * 3600e9
 		}
-		return changed(func(c reflect.Value) { c.SetInt(v.Int() + step) })
+		return changed(func(c reflect.Value) { c.SetInt(v.Int() + step) }) && changed(func(c reflect.Value) { c.SetInt(v.Int() - step) })
 	case reflect.Bool:
 		return changed(func(c reflect.Value) { c.SetBool(!v.Bool()) })
 	case reflect.Interface:
