@@ -180,7 +180,7 @@ func (g Gateway) lowerEdge(s scope) part {
 			ObjectMeta: m,
 			Spec: gatewayv1.ListenerSetSpec{
 				ParentRef: gatewayv1.ParentGatewayReference{
-					Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("Gateway")), Name: gatewayName, Namespace: new(gatewayv1.Namespace(platformUnit)),
+					Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("Gateway")), Name: gatewayName, Namespace: new(gatewayv1.Namespace(PlatformUnit)),
 				},
 				Listeners: []gatewayv1.ListenerEntry{{
 					Name: "https", Hostname: &host, Port: 443, Protocol: gatewayv1.HTTPSProtocolType,
@@ -397,7 +397,7 @@ func (a ACME) lowerIssuer(s scope) []Object {
 			GatewayHTTPRoute: &acmev1.ACMEChallengeSolverHTTP01GatewayHTTPRoute{
 				ParentRefs: []gatewayv1.ParentReference{{
 					Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("Gateway")),
-					Name: gatewayName, Namespace: new(gatewayv1.Namespace(platformUnit)), SectionName: new(gatewayv1.SectionName("http")),
+					Name: gatewayName, Namespace: new(gatewayv1.Namespace(PlatformUnit)), SectionName: new(gatewayv1.SectionName("http")),
 				}},
 			},
 		}})

@@ -9,6 +9,11 @@ type Fleet struct {
 	Cluster  Cluster
 	Platform Platform
 	Tenants  []Tenant
+	// Rings order how a change reaches the tenants, after the platform. Each waits until the one before it is
+	// healthy. Tenants that none names come last, in the ring Everyone. None: all at once.
+	Rings []Ring
+	// Acknowledged are the losses of data that deploying may cause.
+	Acknowledged []Acknowledgement
 }
 
 // Cluster says what is true of the fleet's cluster and cannot be seen from the objects in it.

@@ -26,7 +26,7 @@ const (
 
 // namespaces are those that the platform's parts run in, and that no tenant can be named after.
 func (p *Platform) namespaces() []string {
-	names := []string{platformUnit, p.operator().Namespace}
+	names := []string{PlatformUnit, p.operator().Namespace}
 	if p.Gateway != nil {
 		names = append(names, p.Gateway.namespace())
 	}
@@ -51,7 +51,7 @@ func (g SharedGateway) namespace() string { return cmp.Or(g.Namespace, "envoy-ga
 func (g SharedGateway) proxy() networkingv1.NetworkPolicyPeer {
 	return Peer{g.namespace(), map[string]string{
 		"gateway.envoyproxy.io/owning-gateway-name":      gatewayName,
-		"gateway.envoyproxy.io/owning-gateway-namespace": platformUnit,
+		"gateway.envoyproxy.io/owning-gateway-namespace": PlatformUnit,
 	}}.peer()
 }
 
@@ -66,7 +66,7 @@ func (k *Collector) validate(c *checker) {
 
 // lowerPlatform lowers what every tenant of a fleet leans on.
 func lowerPlatform(f *Fleet) []Object {
-	s := f.scope(platformUnit)
+	s := f.scope(PlatformUnit)
 	s.priority = platformClass
 	objects := slices.Concat([]Object{s.securedNamespace(), s.serviceAccount("default", "isolation", "isolation")}, s.closed(), s.priorities())
 	p := &f.Platform
@@ -161,9 +161,9 @@ func (p *Platform) telemetry() part {
 	return part{
 		facts: map[string]fact{
 			"telemetry.enabled":  text("true"),
-			"telemetry.endpoint": text("http://" + collectorName + "." + platformUnit + ":4318"),
+			"telemetry.endpoint": text("http://" + collectorName + "." + PlatformUnit + ":4318"),
 		},
-		egress: []networkingv1.NetworkPolicyEgressRule{to([]int32{4318}, Peer{platformUnit, selector(platformUnit, collectorName)}.peer())},
+		egress: []networkingv1.NetworkPolicyEgressRule{to([]int32{4318}, Peer{PlatformUnit, selector(PlatformUnit, collectorName)}.peer())},
 	}
 }
 

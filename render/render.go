@@ -37,9 +37,10 @@ type Object interface {
 // A Unit is one golden directory, one Pulumi stack and one blast radius: a tenant, or the platform of a
 // fleet.
 type Unit struct {
-	Fleet string
-	Name  string // the tenant's name, or "platform"
-	Files []File // in the order in which they are applied; the release ConfigMap is last
+	Fleet  string
+	Name   string // the tenant's name, or PlatformUnit
+	Digest string // of all files but the release, which carries it
+	Files  []File // in the order in which they are applied; the release ConfigMap is last
 }
 
 // A File is one object and its encoding.
@@ -49,8 +50,8 @@ type File struct {
 	YAML   []byte
 }
 
-// platformUnit is the name of the unit that every tenant of a fleet leans on.
-const platformUnit = "platform"
+// PlatformUnit is the name of the unit that every tenant of a fleet leans on.
+const PlatformUnit = "platform"
 
 // Units lowers every fleet to its units, each fleet's platform first and then its tenants by name.
 //
@@ -66,7 +67,7 @@ func Units(fleets []Fleet) ([]Unit, error) {
 		f := &fleets[i]
 		path := fleetPath(f)
 		jobs = append(jobs, func() (Unit, field.ErrorList) {
-			return newUnit(path.Child("platform"), meta{fleet: f.Name, unit: platformUnit}, lowerPlatform(f), f.inventory())
+			return newUnit(path.Child("platform"), meta{fleet: f.Name, unit: PlatformUnit}, lowerPlatform(f), f.inventory())
 		})
 		for j := range f.Tenants {
 			t := &f.Tenants[j]
@@ -96,8 +97,8 @@ func Units(fleets []Fleet) ([]Unit, error) {
 		return nil, joined(all)
 	}
 	slices.SortFunc(units, func(a, b Unit) int {
-		if a.Fleet == b.Fleet && (a.Name == platformUnit) != (b.Name == platformUnit) {
-			if a.Name == platformUnit {
+		if a.Fleet == b.Fleet && (a.Name == PlatformUnit) != (b.Name == PlatformUnit) {
+			if a.Name == PlatformUnit {
 				return -1
 			}
 			return 1
@@ -135,7 +136,8 @@ func newUnit(path *field.Path, m meta, objects []Object, inventory map[string]st
 		digest.Write(yaml)
 		unit.Files = append(unit.Files, File{names[i], o, yaml})
 	}
-	inventory["digest"] = "sha256:" + hex.EncodeToString(digest.Sum(nil))
+	unit.Digest = "sha256:" + hex.EncodeToString(digest.Sum(nil))
+	inventory["digest"] = unit.Digest
 	release := &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: m.release(),

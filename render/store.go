@@ -134,13 +134,13 @@ func (b GarageBucket) bucketName(f *Fleet, tenant, name string) (string, string)
 func (b GarageBucket) lowerBucket(s scope, name string) bucket {
 	_, bucketName := b.bucketName(s.fleet, s.tenant.Name, name)
 	return bucket{
-		endpoint:  "http://" + garageName + "." + s.fleet.host(platformUnit) + ":3900",
+		endpoint:  "http://" + garageName + "." + s.fleet.host(PlatformUnit) + ":3900",
 		name:      bucketName,
 		region:    garageName,
 		pathStyle: true,
 		secret:    name,
 		objects:   b.Key.lowerSecret(s, b.key(s.secret(name, name, name))),
-		egress:    []networkingv1.NetworkPolicyEgressRule{to([]int32{3900}, Peer{platformUnit, selector(platformUnit, garageName)}.peer())},
+		egress:    []networkingv1.NetworkPolicyEgressRule{to([]int32{3900}, Peer{PlatformUnit, selector(PlatformUnit, garageName)}.peer())},
 	}
 }
 

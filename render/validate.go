@@ -241,7 +241,7 @@ var minor = regexp.MustCompile(`^1\.[0-9]{2}$`)
 // reserved names belong to the cluster or to units that are no tenants.
 func reserved(name string) bool {
 	switch name {
-	case platformUnit, "cluster", "default":
+	case PlatformUnit, "cluster", "default":
 		return true
 	}
 	return strings.HasPrefix(name, "kube-")
@@ -264,6 +264,7 @@ func validateFleets(fleets []Fleet) field.ErrorList {
 		}
 		names[f.Name] = true
 		f.validate(c)
+		f.validateRollout(c)
 		tenants := map[string]bool{}
 		for j := range f.Tenants {
 			t := &f.Tenants[j]
@@ -347,7 +348,7 @@ func (p *Platform) validate(c *checker) {
 	for name, image := range map[string]string{"valkey": images.Valkey, "collector": images.Collector, "garage": images.Garage, "rclone": images.Rclone, "curl": images.Curl} {
 		c.at("images").at(name).image(image)
 	}
-	validateExtra(c.at("extra"), p.Extra, platformUnit, false)
+	validateExtra(c.at("extra"), p.Extra, PlatformUnit, false)
 }
 
 func (t *Tenant) validate(c *checker, f *Fleet) {

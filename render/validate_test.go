@@ -213,6 +213,28 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		{"an endpoint with a password in it", func(_ *render.Fleet, t *render.Tenant) {
 			t.Store = render.S3{Endpoint: "https://app:hunter2@s3.example.com", Bucket: "acme"}
 		}, "tenants[acme].store.endpoint", "without user"},
+		{"a ring without tenants", func(f *render.Fleet, _ *render.Tenant) { f.Rings = []render.Ring{{Name: "canary"}} }, "rings[0].tenants", "Required"},
+		{"a ring of strangers", func(f *render.Fleet, _ *render.Tenant) {
+			f.Rings = []render.Ring{{Name: "canary", Tenants: []string{"nobody"}}}
+		}, "rings[0].tenants[0]", "no tenant of this fleet"},
+		{"a tenant in two rings", func(f *render.Fleet, _ *render.Tenant) {
+			f.Rings = []render.Ring{{Name: "canary", Tenants: []string{"acme"}}, {Name: "early", Tenants: []string{"acme"}}}
+		}, "rings[1].tenants[0]", "canary already"},
+		{"a ring that is everyone", func(f *render.Fleet, _ *render.Tenant) {
+			f.Rings = []render.Ring{{Name: render.Everyone, Tenants: []string{"acme"}}}
+		}, "rings[0].name", "Duplicate"},
+		{"an acknowledgement of nothing", func(f *render.Fleet, _ *render.Tenant) {
+			f.Acknowledged = []render.Acknowledgement{{Object: "acme", Loss: render.Deleted, Why: "closed", Until: "2026-12-31"}}
+		}, "acknowledged[0].object", "namespace/Kind/name"},
+		{"an acknowledgement of no loss", func(f *render.Fleet, _ *render.Tenant) {
+			f.Acknowledged = []render.Acknowledgement{{Object: "Namespace/acme", Why: "closed", Until: "2026-12-31"}}
+		}, "acknowledged[0].loss", "render.Deleted"},
+		{"an acknowledgement without a reason", func(f *render.Fleet, _ *render.Tenant) {
+			f.Acknowledged = []render.Acknowledgement{{Object: "Namespace/acme", Loss: render.Deleted, Until: "2026-12-31"}}
+		}, "acknowledged[0].why", "Required"},
+		{"an acknowledgement for ever", func(f *render.Fleet, _ *render.Tenant) {
+			f.Acknowledged = []render.Acknowledgement{{Object: "Namespace/acme", Loss: render.Deleted, Why: "closed", Until: "never"}}
+		}, "acknowledged[0].until", "2026-12-31"},
 		{"no Kubernetes version", func(f *render.Fleet, _ *render.Tenant) { f.Cluster.Kubernetes = "" }, "cluster.kubernetes", "1.36"},
 		{"no API server", func(f *render.Fleet, _ *render.Tenant) { f.Cluster.APIServers = nil }, "cluster.apiServers", "Required"},
 		{"no registry", func(f *render.Fleet, _ *render.Tenant) { f.Cluster.Registry = "" }, "cluster.registry", "Required"},

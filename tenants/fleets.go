@@ -46,6 +46,10 @@ func prod() render.Fleet {
 			Prometheus: &render.Peer{Namespace: "monitoring", Labels: map[string]string{"app.kubernetes.io/name": "prometheus"}},
 		},
 		Tenants: all(environment{name: "prod", domain: "example.com", version: "sha-1a2b3c4", instances: 3, replicas: 10}),
+		Rings: []render.Ring{
+			{Name: "canary", Tenants: []string{"hooli"}},
+			{Name: "early", Tenants: []string{"initech"}},
+		},
 	}
 }
 

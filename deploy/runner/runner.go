@@ -22,6 +22,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/tenantry/tenantry/deploy/live"
 	"github.com/tenantry/tenantry/gen"
 	"github.com/tenantry/tenantry/render"
 )
@@ -118,11 +119,15 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 		c.state = "file://" + filepath.ToSlash(dir)
 	}
 	if c.verb == "up" && !c.all {
-		deployed, err := deployed(ctx, c.fleet)
+		cluster, err := live.Open(c.fleet)
 		if err != nil {
 			return err
 		}
-		chosen = slices.DeleteFunc(chosen, func(u render.Unit) bool { return deployed[u.Name] == digest(u) })
+		deployed, err := cluster.Deployed(ctx)
+		if err != nil {
+			return err
+		}
+		chosen = slices.DeleteFunc(chosen, func(u render.Unit) bool { return deployed[u.Name] == u.Digest })
 		if len(chosen) == 0 {
 			fmt.Fprintln(stderr, "every unit is deployed as it stands in golden/; -all applies them all the same")
 			return nil

@@ -1,0 +1,93 @@
+// Package live looks at what a fleet's cluster has: which units are deployed, and what has become of their
+// objects.
+package live
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/tenantry/tenantry/render"
+)
+
+// A Cluster is the one that a fleet is applied to.
+type Cluster struct {
+	fleet     string
+	client    kubernetes.Interface
+	dynamic   dynamic.Interface
+	discovery discovery.CachedDiscoveryInterface
+	mapper    meta.ResettableRESTMapper
+}
+
+// Open reads the kubeconfig's context that is named after the fleet. It asks nothing of the cluster yet.
+func Open(fleet string) (*Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: fleet}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("reading the context %s of the kubeconfig: %w", fleet, err)
+	}
+	config.QPS = -1 // the server's own fairness is the limit
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster of %s: %w", fleet, err)
+	}
+	dynamic, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster of %s: %w", fleet, err)
+	}
+	cached := memory.NewMemCacheClient(client.Discovery())
+	return &Cluster{fleet: fleet, client: client, dynamic: dynamic, discovery: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached)}, nil
+}
+
+// Deployed is the digest of every unit that the cluster has, by one list call. A unit whose last deploy did
+// not end has none: the release is applied last.
+func (c *Cluster) Deployed(ctx context.Context) (map[string]string, error) {
+	list, err := c.client.CoreV1().ConfigMaps("").List(ctx, metav1.ListOptions{LabelSelector: "tenantry.dev/release=true,app.kubernetes.io/part-of=" + c.fleet})
+	if err != nil {
+		return nil, fmt.Errorf("listing what is deployed to %s: %w", c.fleet, err)
+	}
+	digests := map[string]string{}
+	for _, release := range list.Items {
+		digests[release.Labels["app.kubernetes.io/instance"]] = release.Data["digest"]
+	}
+	return digests, nil
+}
+
+// Get returns the live object that a golden one describes; nil when there is none, or not even its kind.
+func (c *Cluster) Get(ctx context.Context, o render.Object) (*unstructured.Unstructured, error) {
+	resource, err := c.resource(o)
+	if meta.IsNoMatchError(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := resource.Get(ctx, o.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// resource is where objects of the kind and namespace are served.
+func (c *Cluster) resource(o render.Object) (dynamic.ResourceInterface, error) {
+	kind := o.GetObjectKind().GroupVersionKind()
+	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		return c.dynamic.Resource(mapping.Resource).Namespace(o.GetNamespace()), nil
+	}
+	return c.dynamic.Resource(mapping.Resource), nil
+}
