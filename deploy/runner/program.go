@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"sigs.k8s.io/yaml"
@@ -52,9 +53,34 @@ var stateful = map[string]bool{
 // a load balancer, a claim that waits for its first consumer.
 var unawaited = map[string]bool{"Service": true, "Ingress": true, "PersistentVolumeClaim": true}
 
+// holdsData tells whether the loss of an object of a Pulumi type, such as kubernetes:apps/v1:StatefulSet, is a
+// loss of data.
+func holdsData(token string) bool {
+	group, kind := tokenKind(token)
+	return stateful[kind] && (group == "core" || group == "apps") || stateful[group+"/"+kind]
+}
+
+// tokenKind is the group and the kind of kubernetes:<group>/<version>:<Kind>.
+func tokenKind(token string) (group, kind string) {
+	rest := strings.TrimPrefix(token, "kubernetes:")
+	group, rest, _ = strings.Cut(rest, "/")
+	_, kind, _ = strings.Cut(rest, ":")
+	return group, kind
+}
+
+func phase(kind string) int {
+	if phase, listed := phaseOf[kind]; listed {
+		return phase
+	}
+	return phaseFoundation
+}
+
+// releaseName is the name of the ConfigMap that ends a unit.
+const releaseName = "tenantry-release"
+
 // program registers a unit's objects, as they are encoded, with Pulumi's Kubernetes provider. secrets are
-// the values of its Secrets, by file name.
-func program(unit render.Unit, secrets map[string]map[string]string) pulumi.RunFunc {
+// the values of its Secrets, by file name. An object is protected unless the fleet acknowledges its loss.
+func program(unit render.Unit, fleet render.Fleet, secrets map[string]map[string]string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		provider, err := newProvider(ctx, unit.Fleet)
 		if err != nil {
@@ -68,7 +94,7 @@ func program(unit render.Unit, secrets map[string]map[string]string) pulumi.RunF
 			}
 			opts := []pulumi.ResourceOption{
 				pulumi.Provider(provider),
-				pulumi.Protect(o.protect),
+				pulumi.Protect(o.protect && !fleet.Acknowledges(o.name, render.Replaced, time.Now())),
 				pulumi.DependsOn(before(phases, o.phase)),
 			}
 			if o.secret {
@@ -82,6 +108,29 @@ func program(unit render.Unit, secrets map[string]map[string]string) pulumi.RunF
 		}
 		return nil
 	}
+}
+
+// underPulumi is the program of the stack that Pulumi's own CLI chose: pulumi up -s prod.acme.
+func underPulumi(golden string, fleets []render.Fleet) error {
+	return pulumi.RunErr(func(ctx *pulumi.Context) error {
+		all, err := reviewed(golden, fleets)
+		if err != nil {
+			return err
+		}
+		for _, fleet := range fleets {
+			for _, unit := range all {
+				if unit.Fleet != fleet.Name || ctx.Stack() != unit.Fleet+"."+unit.Name {
+					continue
+				}
+				secrets, err := environment().fill(unit)
+				if err != nil {
+					return err
+				}
+				return program(unit, fleet, secrets)(ctx)
+			}
+		}
+		return fmt.Errorf("there is no unit for the stack %s: its name is the fleet, a dot and the unit, such as prod.acme", ctx.Stack())
+	})
 }
 
 // before is all of the nearest phase before one that has any resource.
@@ -106,7 +155,7 @@ func newProvider(ctx *pulumi.Context, fleet string) (pulumi.ProviderResource, er
 		"enableServerSideApply":  true,
 		"deleteUnreachable":      false,
 		"skipUpdateUnreachable":  false,
-	}, &provider)
+	}, &provider, pulumi.Version(providerVersion.String()))
 	if err != nil {
 		return nil, fmt.Errorf("registering the provider: %w", err)
 	}
@@ -141,16 +190,13 @@ func objectOf(file render.File, secret map[string]string) (object, error) {
 		group = "core"
 	}
 	o := object{
-		token:   "kubernetes:" + group + "/" + gvk.Version + ":" + gvk.Kind,
-		name:    strings.TrimPrefix(file.Object.GetNamespace()+"/", "/") + gvk.Kind + "/" + file.Object.GetName(),
-		inputs:  tree,
-		phase:   phaseFoundation,
-		protect: stateful[gvk.Kind] && (gvk.Group == "" || gvk.Group == "apps") || stateful[gvk.Group+"/"+gvk.Kind],
-		secret:  gvk.Group == "" && gvk.Kind == "Secret",
+		token:  "kubernetes:" + group + "/" + gvk.Version + ":" + gvk.Kind,
+		name:   strings.TrimPrefix(file.Object.GetNamespace()+"/", "/") + gvk.Kind + "/" + file.Object.GetName(),
+		inputs: tree,
+		phase:  phase(gvk.Kind),
+		secret: gvk.Group == "" && gvk.Kind == "Secret",
 	}
-	if phase, listed := phaseOf[gvk.Kind]; listed {
-		o.phase = phase
-	}
+	o.protect = holdsData(o.token)
 	if file.Object.GetLabels()["tenantry.dev/release"] != "" {
 		o.phase = phaseRelease
 	}

@@ -102,7 +102,7 @@ func TestRegistrationGraph(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &recorder{}
-			if err := pulumi.RunErr(program(unit, secrets), pulumi.WithMocks("tenantry", unit.Fleet+"."+unit.Name, r)); err != nil {
+			if err := pulumi.RunErr(program(unit, render.Fleet{}, secrets), pulumi.WithMocks("tenantry", unit.Fleet+"."+unit.Name, r)); err != nil {
 				t.Fatal(err)
 			}
 			slices.Sort(r.lines)

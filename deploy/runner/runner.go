@@ -17,43 +17,65 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
-	"text/tabwriter"
 	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 
 	"github.com/tenantry/tenantry/deploy/live"
 	"github.com/tenantry/tenantry/gen"
 	"github.com/tenantry/tenantry/render"
 )
 
-const usage = `usage: go -C deploy run . preview|up -fleet NAME [flags] [UNIT…]
+const usage = `usage: go -C deploy run . COMMAND -fleet NAME [flags] [UNIT…]
 
 preview   shows what up would do, and changes nothing
-up        applies the units whose golden files differ from what is deployed: the platform
-          first, then the tenants, a few at a time
+up        applies the units whose golden files differ from what is deployed: the platform,
+          then the tenants, ring after ring. Each ring waits until the one before it is
+          healthy; a failed one stops the rest, and running up again goes on from there
+drift     compares golden with the cluster: fields that were changed, added or removed by
+          others, objects that are missing and objects that no golden file knows
+recover   mends the state after a run that was killed, and builds a lost state again from
+          golden and what is live. It changes nothing in the cluster
+destroy   takes a tenant that tenants/ no longer has from the cluster. It keeps what holds
+          data, and says what; see Acknowledged in render.Fleet
 
-Without UNIT it is every unit of the fleet. The kubeconfig must
-have a context that is named after the fleet, so that no fleet is applied to another's
-cluster. Secrets come from the environment: each missing variable is named before anything
-is changed.
+Without UNIT it is every unit of the fleet, but for destroy. The kubeconfig must have a context
+that is named after the fleet, so that no fleet is applied to another's cluster. Secrets come
+from the environment: each missing variable is named before anything is changed.
 
 flags:
-  -fleet NAME     the fleet
-  -state URL      Pulumi's backend (default: file://, the folder state/ beside golden/)
-  -parallel N     units at a time (default 4)
-  -all            up: also the units whose golden files have not changed
+  -fleet NAME      the fleet
+  -state URL       Pulumi's backend (default: $PULUMI_BACKEND_URL, or the folder state/
+                   beside golden/)
+  -secrets URL     what encrypts a new state: passphrase (default), or a key of a cloud's key
+                   service, such as awskms://alias/name?region=eu-west-1
+  -parallel N      units at a time (default 4)
+  -all             up: also the units whose golden files have not changed
+  -wait DURATION   up: how long a ring may take to become healthy (default 10m)
+  -break-lock      recover: also break locks whose owners ran on other machines
+  -format FORMAT   text (default), or json: one event a line, on standard output
 
 environment:
   TENANTRY_MASTER_KEY        32 bytes in base64; generated secrets are derived from it
   PULUMI_CONFIG_PASSPHRASE   encrypts secrets in Pulumi's state
 
+exit status: 0 done, 1 failed or found drift, 2 wrong usage
+
 example:
   go -C deploy run . preview -fleet staging acme
 `
 
-// Main runs the command line of this process and returns the exit code: 0 done, 1 failed, 2 wrong usage.
+// Main runs the command line of this process and returns the exit code: 0 done, 1 failed, 2 wrong usage. Under
+// Pulumi's own CLI, which says so in the environment, it is the program of the stack that the CLI chose.
 func Main(golden string, fleets []render.Fleet) int {
+	if os.Getenv("PULUMI_MONITOR") != "" {
+		if err := underPulumi(golden, fleets); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, golden, fleets, os.Args[1:], os.Stdout, os.Stderr)
@@ -78,125 +100,168 @@ func (e usageError) Error() string { return string(e) }
 
 // A call is one run of the command.
 type call struct {
-	verb     string
-	fleet    string
-	state    string
-	parallel int
-	all      bool
-	units    []string
-	stdout   io.Writer
-	stderr   io.Writer
+	verb      string
+	name      string // of the fleet
+	state     string
+	secrets   string
+	parallel  int
+	all       bool
+	wait      time.Duration
+	breakLock bool
+	json      bool
+	names     []string
+
+	fleet    render.Fleet
+	report   *reporter
+	cluster  *live.Cluster
+	deployed map[string]string // digests by unit
+	pulumi   auto.PulumiCommand
 }
 
-func run(ctx context.Context, golden string, fleets []render.Fleet, args []string, stdout, stderr io.Writer) error {
-	c, err := parse(args, stdout, stderr)
+func run(ctx context.Context, golden string, fleets []render.Fleet, args []string, stdout, stderr io.Writer) (err error) {
+	c, err := parse(args, stdout)
 	if err != nil {
 		return err
 	}
-	difference, err := gen.Check(golden, fleets)
+	all, err := reviewed(golden, fleets)
 	if err != nil {
 		return err
 	}
-	if difference != "" {
-		return errors.New("golden/ is not what the code renders, so what would be applied was not reviewed: run make gen, and have the change reviewed")
-	}
-	all, err := render.Units(fleets)
-	if err != nil {
-		return err
-	}
-	chosen, err := c.choose(all)
+	chosen, err := c.choose(fleets, all)
 	if err != nil {
 		return err
 	}
 	if c.state == "" {
-		dir, err := filepath.Abs(filepath.Join(golden, "..", "state"))
-		if err != nil {
+		if c.state, err = stateBeside(golden); err != nil {
 			return err
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("making the folder for Pulumi's state: %w", err)
-		}
-		c.state = "file://" + filepath.ToSlash(dir)
-	}
-	if c.verb == "up" && !c.all {
-		cluster, err := live.Open(c.fleet)
-		if err != nil {
-			return err
-		}
-		deployed, err := cluster.Deployed(ctx)
-		if err != nil {
-			return err
-		}
-		chosen = slices.DeleteFunc(chosen, func(u render.Unit) bool { return deployed[u.Name] == u.Digest })
-		if len(chosen) == 0 {
-			fmt.Fprintln(stderr, "every unit is deployed as it stands in golden/; -all applies them all the same")
-			return nil
 		}
 	}
-	secrets, err := fillAll(environment(), chosen)
-	if err != nil {
+	if c.cluster, err = live.Open(c.name); err != nil {
 		return err
 	}
-	return c.each(ctx, chosen, secrets)
+	c.report = newReporter(c.name, stdout, stderr, c.json)
+	defer c.report.close()
+	switch c.verb {
+	case "drift":
+		return c.drift(ctx, chosen, all, stdout)
+	case "destroy":
+		return c.destroy(ctx)
+	case "recover":
+		return c.recoverAll(ctx, chosen)
+	}
+	return c.apply(ctx, chosen, all)
 }
 
-func parse(args []string, stdout, stderr io.Writer) (*call, error) {
-	c := &call{stdout: stdout, stderr: stderr}
+// reviewed is every unit as it is rendered, if that is what golden/ holds.
+func reviewed(golden string, fleets []render.Fleet) ([]render.Unit, error) {
+	difference, err := gen.Check(golden, fleets)
+	if err != nil {
+		return nil, err
+	}
+	if difference != "" {
+		return nil, errors.New("golden/ is not what the code renders, so what would be applied was not reviewed: run make gen, and have the change reviewed")
+	}
+	return render.Units(fleets)
+}
+
+// stateBeside is the folder state/ beside golden/.
+func stateBeside(golden string) (string, error) {
+	if url := os.Getenv("PULUMI_BACKEND_URL"); url != "" {
+		return url, nil
+	}
+	dir, err := filepath.Abs(filepath.Join(golden, "..", "state"))
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("making the folder for Pulumi's state: %w", err)
+	}
+	return "file://" + filepath.ToSlash(dir), nil
+}
+
+func parse(args []string, stdout io.Writer) (*call, error) {
+	c := &call{}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		c.verb, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet(c.verb, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.fleet, "fleet", "", "")
+	flags.StringVar(&c.name, "fleet", "", "")
 	flags.StringVar(&c.state, "state", "", "")
+	flags.StringVar(&c.secrets, "secrets", "passphrase", "")
 	flags.IntVar(&c.parallel, "parallel", 4, "")
 	flags.BoolVar(&c.all, "all", false, "")
+	flags.DurationVar(&c.wait, "wait", 10*time.Minute, "")
+	flags.BoolVar(&c.breakLock, "break-lock", false, "")
+	format := flags.String("format", "text", "")
 	err := flags.Parse(args)
-	c.units = flags.Args()
+	c.names = flags.Args()
+	c.json = *format == "json"
 	switch {
 	case errors.Is(err, flag.ErrHelp) || c.verb == "help":
 		fmt.Fprint(stdout, usage)
 		return nil, flag.ErrHelp
 	case err != nil:
 		return nil, usageError(err.Error())
-	case !slices.Contains([]string{"preview", "up"}, c.verb):
+	case !slices.Contains([]string{"preview", "up", "drift", "recover", "destroy"}, c.verb):
 		return nil, usageError(fmt.Sprintf("unknown command %q", c.verb))
-	case c.fleet == "":
+	case c.name == "":
 		return nil, usageError("-fleet is missing")
 	case c.parallel < 1:
 		return nil, usageError("-parallel must be at least 1")
+	case *format != "text" && *format != "json":
+		return nil, usageError("-format must be text or json")
+	case c.verb == "destroy" && len(c.names) == 0:
+		return nil, usageError("destroy wants the names of the units")
 	}
 	return c, nil
 }
 
 // choose picks the units that the command line names.
-func (c *call) choose(all []render.Unit) ([]render.Unit, error) {
-	of := slices.DeleteFunc(slices.Clone(all), func(u render.Unit) bool { return u.Fleet != c.fleet })
-	if len(of) == 0 {
-		return nil, usageError(fmt.Sprintf("there is no fleet %q", c.fleet))
+func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, error) {
+	i := slices.IndexFunc(fleets, func(f render.Fleet) bool { return f.Name == c.name })
+	if i < 0 {
+		return nil, usageError(fmt.Sprintf("there is no fleet %q", c.name))
 	}
+	c.fleet = fleets[i]
 	var chosen []render.Unit
-	for _, u := range of {
-		if len(c.units) == 0 || slices.Contains(c.units, u.Name) {
+	for _, u := range all {
+		if u.Fleet == c.name && (len(c.names) == 0 || slices.Contains(c.names, u.Name)) {
 			chosen = append(chosen, u)
 		}
 	}
-	for _, name := range c.units {
-		if !slices.ContainsFunc(chosen, func(u render.Unit) bool { return u.Name == name }) {
-			return nil, usageError(fmt.Sprintf("the fleet %s has no unit %q", c.fleet, name))
+	for _, name := range c.names {
+		known := slices.ContainsFunc(chosen, func(u render.Unit) bool { return u.Name == name })
+		if c.verb == "destroy" && known {
+			return nil, usageError(fmt.Sprintf("tenants/ still has %s: take it out there, have that reviewed, and destroy it then", name))
+		}
+		if c.verb != "destroy" && !known {
+			return nil, usageError(fmt.Sprintf("the fleet %s has no unit %q", c.name, name))
 		}
 	}
 	return chosen, nil
 }
 
+// ringOf is the name of the ring that a unit is applied with; "" for the platform, and where there are none.
+func (c *call) ringOf(unit string) string {
+	switch i := c.fleet.RingOf(unit); {
+	case unit == render.PlatformUnit || len(c.fleet.Rings) == 0:
+		return ""
+	case i < len(c.fleet.Rings):
+		return c.fleet.Rings[i].Name
+	default:
+		return render.Everyone
+	}
+}
+
 // fillAll fills the Secrets of all units, or names every variable that any of them lacks.
-func fillAll(f *filler, units []render.Unit) ([]map[string]map[string]string, error) {
-	filled := make([]map[string]map[string]string, len(units))
+func fillAll(f *filler, units []render.Unit) (map[string]map[string]map[string]string, error) {
+	filled := map[string]map[string]map[string]string{}
 	var lacking missing
 	var errs []error
-	for i, u := range units {
+	for _, u := range units {
 		var err error
-		filled[i], err = f.fill(u)
+		filled[u.Name], err = f.fill(u)
 		if m, ok := errors.AsType[missing](err); ok {
 			lacking = append(lacking, m...)
 		} else if err != nil {
@@ -208,72 +273,4 @@ func fillAll(f *filler, units []render.Unit) ([]map[string]map[string]string, er
 		errs = append(errs, slices.Compact(lacking))
 	}
 	return filled, errors.Join(errs...)
-}
-
-// An outcome is what became of one unit.
-type outcome struct {
-	unit    string
-	result  string
-	changes string
-	took    time.Duration
-	err     error
-}
-
-// each runs the command on every unit: the platform by itself, then the tenants. A failed platform stops
-// the rest.
-func (c *call) each(ctx context.Context, units []render.Unit, secrets []map[string]map[string]string) error {
-	var first, rest []int
-	for i, u := range units {
-		if u.Name == "platform" {
-			first = append(first, i)
-		} else {
-			rest = append(rest, i)
-		}
-	}
-	outcomes := make([]outcome, len(units))
-	for i, u := range units {
-		outcomes[i] = outcome{unit: u.Name, result: "not begun"}
-	}
-	failed := 0
-	for _, group := range [][]int{first, rest} {
-		if failed > 0 || ctx.Err() != nil {
-			break
-		}
-		var wait sync.WaitGroup
-		slots := make(chan struct{}, c.parallel)
-		for _, i := range group {
-			slots <- struct{}{}
-			if ctx.Err() != nil {
-				break
-			}
-			wait.Go(func() {
-				defer func() { <-slots }()
-				fmt.Fprintf(c.stderr, "%s %s.%s\n", c.verb, c.fleet, units[i].Name)
-				outcomes[i] = c.one(ctx, units[i], secrets[i])
-				fmt.Fprintf(c.stderr, "%s %s.%s: %s\n", c.verb, c.fleet, units[i].Name, outcomes[i].result)
-			})
-		}
-		wait.Wait()
-		for _, i := range group {
-			if outcomes[i].err != nil {
-				failed++
-			}
-		}
-	}
-	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "UNIT\tRESULT\tCHANGES\tTIME")
-	var errs []error
-	for _, o := range outcomes {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", o.unit, o.result, o.changes, o.took.Round(100*time.Millisecond))
-		if o.err != nil {
-			errs = append(errs, fmt.Errorf("%s.%s: %w", c.fleet, o.unit, o.err))
-		}
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		errs = append(errs, context.Cause(ctx))
-	}
-	return errors.Join(errs...)
 }

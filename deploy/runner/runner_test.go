@@ -69,17 +69,27 @@ func TestErrorsShowNoSecret(t *testing.T) {
 }
 
 func TestDiagnosisIsWhatWentWrong(t *testing.T) {
-	log := "Updating (prod.acme):\n\nDiagnostics:\n  kubernetes:core/v1:Secret (acme/Secret/a):\n    error: refused\n    warning: using pulumi-resource-kubernetes from $PATH at /bin\n\nResources:\n    3 unchanged\n"
-	if got, want := diagnosis(errors.New("exit status 255"), log).Error(), "kubernetes:core/v1:Secret (acme/Secret/a):\n    error: refused"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got := diagnosis(errors.New("exit status 255"), "nothing").Error(); got != "exit status 255" {
-		t.Errorf("got %q", got)
+	for _, row := range []struct {
+		err         string
+		diagnostics []string
+		want        string
+	}{
+		{"exit status 255", nil, "exit status 255"},
+		{"exit status 255", []string{"acme/Secret/a: refused"}, "acme/Secret/a: refused"},
+		{"code: 255\nerror: incorrect passphrase", nil, "PULUMI_CONFIG_PASSPHRASE is not the one that this stack's state was encrypted with"},
+		{
+			"error: the stack is currently locked by 1 lock(s). Either wait\n  file:///state/x.json: created by root@host (pid 12) at 2026-11-23T10:00:00Z\nmore", nil,
+			"another run is at work on this stack, begun by root@host (pid 12) at 2026-11-23T10:00:00Z: wait for it, or if it is dead, mend what it left with recover",
+		},
+	} {
+		if got := diagnosis(errors.New(row.err), row.diagnostics).Error(); got != row.want {
+			t.Errorf("%q: got %q, want %q", row.err, got, row.want)
+		}
 	}
 }
 
-func TestSummary(t *testing.T) {
-	if got, want := summary(map[string]int{"same": 3, "create": 2, "read": 1}), "2 created, 3 same"; got != want {
+func TestCounts(t *testing.T) {
+	if got, want := counts(map[string]int{"same": 3, "create": 2}), "2 create, 3 same"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -2,21 +2,18 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/tenantry/tenantry/render"
 )
@@ -24,118 +21,171 @@ import (
 // project is the name under which Pulumi keeps all stacks.
 const project = "tenantry"
 
-// one runs the command on one unit.
+// one previews or applies one unit.
 func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map[string]string) (o outcome) {
-	begin := time.Now()
-	o.unit, o.result = unit.Name, "failed"
-	defer func() { o.took = time.Since(begin) }()
-	dir, err := os.MkdirTemp("", "tenantry-"+unit.Fleet+"."+unit.Name+"-")
-	if err != nil {
-		o.err = err
-		return o
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	hide := scrubber(secrets)
-	stack, err := c.stack(ctx, dir, unit, secrets)
-	if err != nil {
-		o.err = hide.error(fmt.Errorf("opening the stack: %w", err))
-		return o
-	}
-	var log strings.Builder
-	var counts map[string]int
-	switch c.verb {
-	case "preview":
-		var result auto.PreviewResult
-		result, err = stack.Preview(ctx, optpreview.ProgressStreams(&log), optpreview.ErrorProgressStreams(io.Discard), optpreview.SuppressProgress())
-		counts = map[string]int{}
-		for op, n := range result.ChangeSummary {
-			counts[string(op)] = n
+	return c.work(ctx, unit.Name, scrubber(secrets), func(dir string, o *outcome) error {
+		stack, fresh, err := c.open(ctx, dir, unit.Name, program(unit, c.fleet, secrets))
+		if err != nil {
+			return fmt.Errorf("opening the stack: %w", err)
 		}
-		o.result = "previewed"
-	case "up":
-		var result auto.UpResult
-		result, err = stack.Up(ctx, optup.ProgressStreams(&log), optup.ErrorProgressStreams(io.Discard), optup.SuppressProgress())
-		if result.Summary.ResourceChanges != nil {
-			counts = *result.Summary.ResourceChanges
+		planned := &plan{}
+		if c.verb == "preview" || !fresh { // a stack without a state has nothing to lose
+			if planned, err = c.plan(ctx, stack); err != nil {
+				return err
+			}
+		}
+		if c.verb == "preview" {
+			o.result, o.changes, o.steps = "previewed", planned.counts, planned.steps
+			return nil
+		}
+		applied := &plan{}
+		err = watch(func(stream chan<- events.EngineEvent) error {
+			_, err := stack.Up(ctx, optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs())
+			return err
+		}, func(e apitype.EngineEvent) {
+			if e.ResOutputsEvent != nil {
+				c.changed(unit.Name, e.ResOutputsEvent.Metadata)
+			}
+			applied.read(e)
+		})
+		o.changes = applied.counts
+		if err != nil {
+			return diagnosis(err, applied.diagnostics)
 		}
 		o.result = "applied"
-	default:
-		panic(fmt.Sprintf("unhandled %q", c.verb))
+		if changes := applied.counts; len(changes) == 1 && changes[string(apitype.OpSame)] > 0 {
+			o.result = "unchanged"
+		}
+		return nil
+	})
+}
+
+// plan previews, and refuses what would lose data without an acknowledgement. What is acknowledged it takes
+// Pulumi's protection from, and previews again.
+func (c *call) plan(ctx context.Context, stack auto.Stack) (*plan, error) {
+	for {
+		p := &plan{}
+		err := watch(func(stream chan<- events.EngineEvent) error {
+			_, err := stack.Preview(ctx, optpreview.EventStreams(stream), optpreview.SuppressProgress(), optpreview.SuppressOutputs())
+			return err
+		}, p.read)
+		if refusal := p.refusal(c.fleet, time.Now()); refusal != nil {
+			return nil, refusal
+		}
+		if err == nil && len(p.diagnostics) == 0 {
+			return p, nil
+		}
+		unprotected := false
+		for _, l := range p.losses {
+			if l.held {
+				if err := c.unprotect(ctx, stack, l.urn); err != nil {
+					return nil, err
+				}
+				unprotected = true
+			}
+		}
+		if unprotected && len(p.diagnostics) == 0 {
+			continue
+		}
+		if err == nil {
+			err = fmt.Errorf("the preview of %s found mistakes", stack.Name())
+		}
+		return nil, diagnosis(err, p.diagnostics)
+	}
+}
+
+// unprotect lets go of one object whose loss is acknowledged.
+func (c *call) unprotect(ctx context.Context, stack auto.Stack, urn string) error {
+	w := stack.Workspace()
+	env := make([]string, 0, len(w.GetEnvVars()))
+	for name, value := range w.GetEnvVars() {
+		env = append(env, name+"="+value)
+	}
+	_, stderr, _, err := w.PulumiCommand().Run(ctx, w.WorkDir(), nil, nil, nil, env, "state", "unprotect", urn, "--yes", "--stack", stack.Name())
+	if err != nil {
+		return fmt.Errorf("taking the protection from %s: %w: %s", objectName(urn), err, stderr)
+	}
+	return nil
+}
+
+// work runs do for one unit, in a folder of its own, for two stacks must not share one, and tells how it went.
+func (c *call) work(_ context.Context, unit string, hide hider, do func(dir string, o *outcome) error) (o outcome) {
+	o = outcome{unit: unit, ring: c.ringOf(unit), result: "failed"}
+	c.report.tell(Event{Event: "begin", Unit: unit, Ring: o.ring})
+	begin := time.Now()
+	defer func() {
+		o.took = time.Since(begin)
+		c.report.tell(o.event("end"))
+	}()
+	dir, err := os.MkdirTemp("", "tenantry-"+c.fleet.Name+"."+unit+"-")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(dir) }()
+		err = do(dir, &o)
 	}
 	if err != nil {
-		o.result, o.err = "failed", hide.error(diagnosis(err, log.String()))
-		return o
+		o.result, o.err = "failed", hide.error(err)
 	}
-	o.changes = summary(counts)
 	return o
 }
 
-// stack opens a unit's stack in a folder of its own, for two stacks must not share one.
-func (c *call) stack(ctx context.Context, dir string, unit render.Unit, secrets map[string]map[string]string) (auto.Stack, error) {
-	return auto.UpsertStackInlineSource(ctx, unit.Fleet+"."+unit.Name, project, program(unit, secrets),
+// changed tells of an object that was changed.
+func (c *call) changed(unit string, m apitype.StepEventMetadata) {
+	if object := objectName(m.URN); object != "" && m.Op != apitype.OpSame {
+		c.report.tell(Event{Event: "resource", Unit: unit, Op: string(m.Op), Object: object})
+	}
+}
+
+// open returns a unit's stack, and whether it was made just now.
+func (c *call) open(ctx context.Context, dir, unit string, run pulumi.RunFunc) (stack auto.Stack, fresh bool, err error) {
+	name := c.fleet.Name + "." + unit
+	options := []auto.LocalWorkspaceOption{
+		auto.Pulumi(c.pulumi),
 		auto.WorkDir(dir),
 		auto.Project(workspace.Project{
 			Name:    tokens.PackageName(project),
 			Runtime: workspace.NewProjectRuntimeInfo("go", nil),
 			Backend: &workspace.ProjectBackend{URL: c.state},
 		}),
-		auto.SecretsProvider("passphrase"),
+		auto.SecretsProvider(c.secrets),
 		auto.EnvVars(map[string]string{
 			"PULUMI_SKIP_UPDATE_CHECK": "true",
 			// A workspace that is thrown away must not make a new salt each time.
 			"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-		}))
+		}),
+	}
+	stack, err = auto.SelectStackInlineSource(ctx, name, project, run, options...)
+	if auto.IsSelectStack404Error(err) {
+		fresh = true
+		stack, err = auto.NewStackInlineSource(ctx, name, project, run, options...)
+	}
+	if err != nil {
+		err = diagnosis(err, nil)
+	}
+	return stack, fresh, err
 }
 
-// summary is counts such as "3 created, 1 updated".
-func summary(counts map[string]int) string {
-	words := map[string]string{string(apitype.OpCreate): "created", string(apitype.OpUpdate): "updated", string(apitype.OpDelete): "deleted", string(apitype.OpReplace): "replaced", string(apitype.OpSame): "same"}
-	var parts []string
-	for _, op := range slices.Sorted(maps.Keys(counts)) {
-		if word := words[op]; word != "" {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[op], word))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// diagnosis is what Pulumi says went wrong, without what it says went well.
-func diagnosis(err error, log string) error {
-	_, said, found := strings.Cut(log, "Diagnostics:\n")
-	if !found {
-		return err
-	}
-	said, _, _ = strings.Cut(said, "\nResources:\n")
-	var lines []string
-	for line := range strings.Lines(said) {
-		// That the provider was found on the PATH is no part of what went wrong.
-		if !strings.Contains(line, "warning: using pulumi-resource-kubernetes from") {
-			lines = append(lines, strings.TrimRight(line, "\n"))
-		}
-	}
-	return errors.New(strings.TrimSpace(strings.Join(lines, "\n")))
-}
-
-// A hider keeps the values of secrets out of what people and logs see: API servers echo bodies.
-type hider []string
-
-func scrubber(secrets map[string]map[string]string) hider {
-	var values hider
-	for _, keys := range secrets {
-		for _, value := range keys {
-			if len(value) >= 4 { // a shorter one would blank half of every message
-				values = append(values, value)
+// watch gives each of Pulumi's events to see while do runs. Pulumi does not close the stream when it fails
+// early, so that the end of do is the end.
+func watch(do func(chan<- events.EngineEvent) error, see func(apitype.EngineEvent)) error {
+	stream, returned, done := make(chan events.EngineEvent), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case e, open := <-stream:
+				if !open {
+					return
+				}
+				if e.Error == nil {
+					see(e.EngineEvent)
+				}
+			case <-returned:
+				return
 			}
 		}
-	}
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
-	return values
-}
-
-func (h hider) error(err error) error {
-	text := err.Error()
-	for _, value := range h {
-		text = strings.ReplaceAll(text, value, "[secret]")
-	}
-	return errors.New(text)
+	}()
+	err := do(stream)
+	close(returned)
+	<-done
+	return err
 }

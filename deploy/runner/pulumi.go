@@ -1,0 +1,152 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/blang/semver"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// The oldest versions that this code was tried with. The program asks for providerVersion, which Pulumi
+// installs; only a provider on the PATH can be another one.
+var (
+	cliVersion      = semver.MustParse("3.250.0")
+	providerVersion = semver.MustParse("4.27.0")
+)
+
+const providerName = "pulumi-resource-kubernetes"
+
+// findPulumi is Pulumi's CLI on the PATH, if it and the provider are new enough.
+func findPulumi(ctx context.Context) (auto.PulumiCommand, error) {
+	if _, err := exec.LookPath("pulumi"); err != nil {
+		return nil, fmt.Errorf("there is no pulumi on the PATH: install Pulumi %s or newer, or build it with: go -C local run . build", cliVersion)
+	}
+	cli, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{SkipVersionCheck: true})
+	if err != nil {
+		return nil, err
+	}
+	if cli.Version().LT(cliVersion) {
+		return nil, fmt.Errorf("the pulumi on the PATH is %s: install %s or newer", cli.Version(), cliVersion)
+	}
+	path, err := exec.LookPath(providerName)
+	if err != nil {
+		return cli, nil //nolint:nilerr // Pulumi has it in its own folder or installs the version that the program names
+	}
+	version, err := versionOf(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for its version: %w", path, err)
+	}
+	if version.LT(providerVersion) {
+		return nil, fmt.Errorf("%s is %s: install %s or newer, or take it off the PATH and let Pulumi install it", path, version, providerVersion)
+	}
+	return cli, nil
+}
+
+// versionOf starts a provider, asks it, and ends it.
+func versionOf(ctx context.Context, path string) (version semver.Version, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "127.0.0.1:0") // an engine's address, which it does not call for this
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return version, err
+	}
+	if err := cmd.Start(); err != nil {
+		return version, err
+	}
+	defer func() {
+		cancel()
+		_ = cmd.Wait() // it is killed
+	}()
+	var port int
+	if _, err := fmt.Fscanln(out, &port); err != nil {
+		return version, fmt.Errorf("reading its port: %w", err)
+	}
+	conn, err := grpc.NewClient("127.0.0.1:"+strconv.Itoa(port), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return version, err
+	}
+	defer func() { _ = conn.Close() }()
+	info, err := pulumirpc.NewResourceProviderClient(conn).GetPluginInfo(ctx, &emptypb.Empty{}, grpc.WaitForReady(true))
+	if err != nil {
+		return version, err
+	}
+	return semver.ParseTolerant(info.GetVersion())
+}
+
+// A terse command leaves out what the Automation API asks after each update and nobody here reads: the
+// stack's outputs and its history. Each costs the start of a process.
+type terse struct{ auto.PulumiCommand }
+
+// Run is auto.PulumiCommand's.
+func (t terse) Run(ctx context.Context, dir string, stdin io.Reader, stdout, stderr []io.Writer, env []string, args ...string) (string, string, int, error) {
+	if len(args) > 1 && args[0] == "stack" {
+		switch args[1] {
+		case "output":
+			return "{}", "", 0, nil
+		case "history":
+			return "[]", "", 0, nil
+		}
+	}
+	return t.PulumiCommand.Run(ctx, dir, stdin, stdout, stderr, env, args...)
+}
+
+// diagnosis is what Pulumi says went wrong, without what it says went well.
+func diagnosis(err error, diagnostics []string) error {
+	text := err.Error()
+	for _, known := range []struct{ sign, says string }{
+		{"incorrect passphrase", "PULUMI_CONFIG_PASSPHRASE is not the one that this stack's state was encrypted with"},
+		{"passphrase must be set", "PULUMI_CONFIG_PASSPHRASE is not set: it decrypts the state of this stack"},
+		{"no space left on device", "there is no space left on the device that the state is on: make room, then run recover and up again"},
+	} {
+		if strings.Contains(text, known.sign) {
+			return errors.New(known.says)
+		}
+	}
+	if _, lock, found := strings.Cut(text, "the stack is currently locked by"); found {
+		_, lock, _ = strings.Cut(lock, "created by ")
+		lock, _, _ = strings.Cut(lock, "\n")
+		return fmt.Errorf("another run is at work on this stack, begun by %s: wait for it, or if it is dead, mend what it left with recover", lock)
+	}
+	if len(diagnostics) > 0 {
+		return errors.New(strings.Join(diagnostics, "\n"))
+	}
+	return err
+}
+
+// A hider keeps the values of secrets out of what people and logs see: API servers echo bodies.
+type hider []string
+
+func scrubber(secrets map[string]map[string]string) hider {
+	var values hider
+	for _, keys := range secrets {
+		for _, value := range keys {
+			if len(value) >= 4 { // a shorter one would blank half of every message
+				values = append(values, value)
+			}
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+	return values
+}
+
+func (h hider) text(text string) string {
+	for _, value := range h {
+		text = strings.ReplaceAll(text, value, "[secret]")
+	}
+	return text
+}
+
+func (h hider) error(err error) error { return errors.New(h.text(err.Error())) }
