@@ -64,28 +64,25 @@ func (p *plan) step(m apitype.StepEventMetadata) {
 	if object == "" || m.Op == apitype.OpSame {
 		return
 	}
-	if m.Op != apitype.OpReplace && m.Op != apitype.OpDeleteReplaced { // parts of one replacement
-		p.steps = append(p.steps, step{strings.TrimSuffix(string(m.Op), "-replacement"), object})
+	op := string(m.Op)
+	switch m.Op {
+	case apitype.OpReplace, apitype.OpCreateReplacement, apitype.OpDeleteReplaced: // parts of one replacement
+		op = "replace"
 	}
-	if m.Old == nil {
+	if i := slices.IndexFunc(p.steps, func(s step) bool { return s.object == object }); i < 0 {
+		p.steps = append(p.steps, step{op, object})
+	}
+	if m.Old == nil || !m.Old.Protect && !holdsData(m.Type) {
 		return
 	}
-	has := m.Old.Protect || holdsData(m.Type)
-	switch m.Op {
-	case apitype.OpDelete:
-		if has {
-			p.lose(loss{object: object, urn: m.URN, kind: render.Deleted})
-		}
-	case apitype.OpReplace, apitype.OpCreateReplacement, apitype.OpDeleteReplaced:
-		p.steps[max(0, len(p.steps)-1)].op = "replace"
-		if has {
-			p.lose(loss{object: object, urn: m.URN, kind: render.Replaced, fields: strings.Join(m.Keys, ", ")})
-		}
-	case apitype.OpUpdate:
-		if has && m.New != nil {
-			if path := shrunk("", m.Old.Inputs, m.New.Inputs); path != "" {
-				p.diagnostics = append(p.diagnostics, fmt.Sprintf("%s: %s becomes smaller, and no volume can: keep the size, or move the data to a new object", object, path))
-			}
+	switch {
+	case op == string(apitype.OpDelete):
+		p.lose(loss{object: object, urn: m.URN, kind: render.Deleted})
+	case op == "replace":
+		p.lose(loss{object: object, urn: m.URN, kind: render.Replaced, fields: strings.Join(m.Keys, ", ")})
+	case m.New != nil:
+		if path := shrunk("", m.Old.Inputs, m.New.Inputs); path != "" {
+			p.diagnostics = append(p.diagnostics, fmt.Sprintf("%s: %s becomes smaller, and no volume can: keep the size, or move the data to a new object", object, path))
 		}
 	}
 }

@@ -120,6 +120,14 @@ func (r *reporter) table(outcomes []outcome) error {
 	for _, o := range outcomes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", cmp.Or(o.ring, "-"), o.unit, o.result, cmp.Or(counts(o.changes), "-"), cmp.Or(seconds(o.took.Seconds()), "-"))
 	}
+	for _, o := range outcomes {
+		if len(o.changes) == 1 { // all the same, or all new: the table says it
+			continue
+		}
+		for _, s := range o.steps {
+			fmt.Fprintf(table, "\t%s\t%s\t%s\n", o.unit, s.op, s.object)
+		}
+	}
 	return table.Flush()
 }
 

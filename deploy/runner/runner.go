@@ -85,7 +85,7 @@ func Main(golden string, fleets []render.Fleet) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, new(usageError)):
-		fmt.Fprintf(os.Stderr, "%v\n\n%s", err, usage)
+		fmt.Fprintf(os.Stderr, "%v; -h helps\n", err)
 		return 2
 	default:
 		fmt.Fprintln(os.Stderr, err)

@@ -36,6 +36,12 @@ func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map
 		}
 		if c.verb == "preview" {
 			o.result, o.changes, o.steps = "previewed", planned.counts, planned.steps
+			for _, s := range planned.steps {
+				c.report.tell(Event{Event: "resource", Unit: unit.Name, Op: s.op, Object: s.object})
+			}
+			if fresh {
+				return remove(ctx, stack)
+			}
 			return nil
 		}
 		applied := &plan{}
