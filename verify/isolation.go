@@ -1,0 +1,356 @@
+package verify
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// networkRules hold the policies of a fleet against what they are for.
+var networkRules = []Rule{
+	{
+		ID:       "network/api-server",
+		Protects: "Only pods that are meant to call the Kubernetes API reach the API servers.",
+		check:    toAddresses("network/api-server"),
+	},
+	{
+		ID:       "network/cross-tenant",
+		Protects: "No pod of a tenant reaches a pod of another tenant.",
+		check:    acrossTenants,
+	},
+	{
+		ID:       "network/dead-policy",
+		Protects: "Every policy, and every peer in one, picks pods that there are: one that picks none protects nothing, or opens nothing that somebody waits for.",
+		check:    deadPolicies,
+	},
+	{
+		ID:       "network/default-deny",
+		Protects: "A pod that nobody thought of is shut off, in both directions.",
+		check:    defaultDeny,
+	},
+	{
+		ID:       "network/host-network",
+		Protects: "Every pod is bound by network policies, which those in the network of their node are not.",
+		check:    hostNetwork,
+	},
+	{
+		ID:       "network/inbound",
+		Protects: "No address outside the cluster reaches a pod directly: clients come through the edge.",
+		check:    fromAddresses,
+	},
+	{
+		ID:       "network/inside",
+		Protects: "Pods reach private addresses, where nodes, Services and other people's networks are, only as declared.",
+		check:    toAddresses("network/inside"),
+	},
+	{
+		ID:       "network/internet",
+		Protects: "Pods reach public addresses only as declared.",
+		check:    toAddresses("network/internet"),
+	},
+	{
+		ID:       "network/metadata",
+		Protects: "No pod reaches the metadata service of its node, which hands out the node's identity.",
+		check:    toAddresses("network/metadata"),
+	},
+	{
+		ID:       "network/platform",
+		Protects: "Tenants, the platform and all other namespaces reach each other only on declared paths.",
+		check:    acrossNamespaces,
+	},
+}
+
+// open gathers what one rule of a policy opens too wide, so that it is one finding.
+type open struct {
+	finding Finding
+	more    int
+}
+
+// openings is what a rule has found, in order.
+type openings struct {
+	network *network
+	rule    string
+	remedy  string
+	byPlace map[string]*open
+	list    []*open
+}
+
+// blame adds a path to what one rule of a policy allows. Without a rule it is the pod that no policy binds.
+func (o *openings) blame(p *pod, r *rule, d direction, message string) {
+	object, field := p.object, ""
+	if r != nil {
+		object, field = r.policy.object, r.field
+	} else {
+		message += "; no policy binds the pod's " + d.String()
+	}
+	place := strings.Join([]string{p.space.name, object.File, field, object.ID()}, " ")
+	if found := o.byPlace[place]; found != nil {
+		found.more++
+		return
+	}
+	if o.byPlace == nil {
+		o.byPlace = map[string]*open{}
+	}
+	found := &open{finding: o.network.finding(o.rule, p.space, object, field, message, o.remedy)}
+	o.byPlace[place] = found
+	o.list = append(o.list, found)
+}
+
+func (o *openings) findings() []Finding {
+	var out []Finding
+	for _, found := range o.list {
+		if found.more > 0 {
+			found.finding.Message += fmt.Sprintf(" (and %d more paths)", found.more)
+		}
+		out = append(out, found.finding)
+	}
+	return out
+}
+
+func (n *network) finding(rule string, s *space, o Object, field, message, remedy string) Finding {
+	f := n.fleet.finding(rule, s.name, o, field, message, remedy)
+	f.Alike = s.alike
+	return f
+}
+
+// each calls visit for every path between namespaces, of which a unit renders at least one. Of tenants that
+// are alike it visits one's paths. Pods in the network of their node are left out: they have no bounds to
+// cross, which is a finding of its own.
+func (n *network) each(visit func(from, to *pod, t traffic)) {
+	for _, s := range n.spaces {
+		if s.twin != nil {
+			continue
+		}
+		for _, from := range s.pods {
+			if from.host {
+				continue
+			}
+			n.reached(from, func(to *pod, t traffic) {
+				switch {
+				case to.host, to.space == s, s.unit == nil && to.space.unit == nil:
+				case to.space.twin != nil && to.space.twin != s: // the one it is alike is visited too
+				default:
+					visit(from, to, t)
+				}
+			})
+		}
+	}
+}
+
+// blamePath blames the sender's rules for a path, or the receiver's where the sender is nobody's.
+func (o *openings) blamePath(from, to *pod, t traffic) {
+	message := fmt.Sprintf("%s reaches %s: %s", from.inWords(), to.inWords(), t)
+	out, in := o.network.because(from, to, t)
+	p, rules, d := from, out, egress
+	if from.space.unit == nil {
+		p, rules, d = to, in, ingress
+	} else if len(in) > 0 {
+		message += fmt.Sprintf("; %s of %s in %s lets it in", in[0].field, in[0].policy.object.ID(), to.space.name)
+	}
+	if len(rules) == 0 {
+		rules = []*rule{nil}
+	}
+	for _, r := range rules {
+		o.blame(p, r, d, message)
+	}
+}
+
+func (p *pod) inWords() string {
+	if p.space.tenant {
+		return p.name + " of the tenant " + p.space.name
+	}
+	return p.name + " in " + p.space.name
+}
+
+func acrossTenants(s *subject) []Finding {
+	o := openings{network: s.network, rule: "network/cross-tenant", remedy: "let the rule pick pods of its own namespace, or of the platform"}
+	s.network.each(func(from, to *pod, t traffic) {
+		if from.space.tenant && to.space.tenant {
+			o.blamePath(from, to, t)
+		}
+	})
+	return o.findings()
+}
+
+func acrossNamespaces(s *subject) []Finding {
+	o := openings{network: s.network, rule: "network/platform", remedy: "narrow the rule to the pods and ports that it is for, or declare the path in the fleet's values"}
+	s.network.each(func(from, to *pod, t traffic) {
+		if from.space.tenant && to.space.tenant {
+			return
+		}
+		if rest := t.minus(s.network.meant(from, to)); !rest.none() {
+			o.blamePath(from, to, rest)
+		}
+	})
+	return o.findings()
+}
+
+// toAddresses finds the paths to addresses that the rule is about and that no flow declares.
+func toAddresses(id string) func(*subject) []Finding {
+	return func(s *subject) []Finding {
+		n := s.network
+		about := n.kinds()[id]
+		o := openings{network: n, rule: id, remedy: "narrow the rule's addresses and ports to what it is for, or declare the path in the fleet's values"}
+		n.beyond(egress, func(p *pod, r *rule, rest []area) {
+			for _, a := range rest {
+				if part := a.addresses.intersect(about); len(part) > 0 {
+					o.blame(p, r, egress, fmt.Sprintf("%s reaches %s: %s", p.inWords(), addressList(prefixesOf(part)), a.traffic))
+				}
+			}
+		})
+		return o.findings()
+	}
+}
+
+func fromAddresses(s *subject) []Finding {
+	o := openings{network: s.network, rule: "network/inbound", remedy: "name the pods that may come in by their labels and their namespace"}
+	s.network.beyond(ingress, func(p *pod, r *rule, rest []area) {
+		o.blame(p, r, ingress, fmt.Sprintf("%s is reached from %s: %s", p.inWords(), addressList(prefixesOf(rest[0].addresses)), rest[0].traffic))
+	})
+	return o.findings()
+}
+
+// kinds divides all addresses among the rules that are about them.
+func (n *network) kinds() map[string]addresses {
+	hidden := metadata.minus(n.servers)
+	inside := n.inside.minus(hidden).minus(n.servers)
+	return map[string]addresses{
+		"network/api-server": n.servers,
+		"network/metadata":   hidden,
+		"network/inside":     inside,
+		"network/internet":   everyAddress.minus(n.servers).minus(hidden).minus(inside),
+	}
+}
+
+// beyond calls visit for every rule that lets a unit's pod exchange traffic with addresses, where that is
+// more than flows declare, with what is more.
+func (n *network) beyond(d direction, visit func(p *pod, r *rule, rest []area)) {
+	for _, s := range n.spaces {
+		if s.twin != nil || s.unit == nil {
+			continue
+		}
+		for _, p := range s.pods {
+			if p.host {
+				continue
+			}
+			areas := p.outside(d)
+			rules := make([]*rule, 0, len(areas))
+			for r := range areas {
+				rules = append(rules, r)
+			}
+			slices.SortFunc(rules, compareRules)
+			meant := n.meantOutside(p, d)
+			for _, r := range rules {
+				if rest := without([]area{areas[r]}, meant); len(rest) > 0 {
+					visit(p, r, rest)
+				}
+			}
+		}
+	}
+}
+
+func compareRules(a, b *rule) int {
+	return cmp.Or(cmp.Compare(a.policy.object.File, b.policy.object.File), cmp.Compare(a.policy.object.ID(), b.policy.object.ID()), cmp.Compare(a.field, b.field))
+}
+
+func defaultDeny(s *subject) []Finding {
+	var findings []Finding
+	for _, space := range s.network.spaces {
+		if space.twin != nil || space.unit == nil || slices.ContainsFunc(space.policies, func(p *policy) bool {
+			return p.pods.Empty() && p.binds == [2]bool{true, true} && len(p.rules[ingress])+len(p.rules[egress]) == 0
+		}) {
+			continue
+		}
+		at := space.unit.Objects[0]
+		for _, o := range space.unit.Objects {
+			if _, ok := o.Object.(*corev1.Namespace); ok && o.GetName() == space.name {
+				at = o
+			}
+		}
+		findings = append(findings, s.network.finding("network/default-deny", space, at, "",
+			"no policy of the namespace "+space.name+" picks every pod, binds ingress and egress, and allows nothing",
+			"add a NetworkPolicy with an empty podSelector, both policyTypes and no rules"))
+	}
+	return findings
+}
+
+func hostNetwork(s *subject) []Finding {
+	var findings []Finding
+	for _, space := range s.network.spaces {
+		if space.twin != nil || space.unit == nil {
+			continue
+		}
+		for _, o := range space.unit.Objects {
+			field := "spec.template.spec.hostNetwork"
+			var spec *corev1.PodSpec
+			switch w := o.Object.(type) {
+			case *corev1.Pod:
+				spec, field = &w.Spec, "spec.hostNetwork"
+			case *appsv1.Deployment:
+				spec = &w.Spec.Template.Spec
+			case *appsv1.StatefulSet:
+				spec = &w.Spec.Template.Spec
+			case *appsv1.DaemonSet:
+				spec = &w.Spec.Template.Spec
+			case *appsv1.ReplicaSet:
+				spec = &w.Spec.Template.Spec
+			case *corev1.ReplicationController:
+				if w.Spec.Template != nil {
+					spec = &w.Spec.Template.Spec
+				}
+			case *batchv1.Job:
+				spec = &w.Spec.Template.Spec
+			case *batchv1.CronJob:
+				spec, field = &w.Spec.JobTemplate.Spec.Template.Spec, "spec.jobTemplate.spec.template.spec.hostNetwork"
+			}
+			if spec != nil && spec.HostNetwork {
+				findings = append(findings, s.network.finding("network/host-network", space, o, field,
+					"pods of "+o.ID()+" are in the network of their node, where no policy binds them", "take hostNetwork out"))
+			}
+		}
+	}
+	return findings
+}
+
+func deadPolicies(s *subject) []Finding {
+	n := s.network
+	var findings []Finding
+	none := func(spaces []*space, picks func(*pod) bool) bool {
+		return !slices.ContainsFunc(spaces, func(s *space) bool { return slices.ContainsFunc(s.pods, picks) })
+	}
+	remedy := "correct the selector, or take it out"
+	for _, home := range n.spaces {
+		if home.twin != nil {
+			continue
+		}
+		for _, p := range home.policies {
+			if !p.pods.Empty() && none([]*space{home}, func(q *pod) bool { return !q.host && p.pods.Matches(q.labels) }) {
+				findings = append(findings, n.finding("network/dead-policy", home, p.object, "spec.podSelector", "the policy picks no pod of "+home.name, remedy))
+			}
+			for d, rules := range p.rules {
+				for _, r := range rules {
+					for i, peer := range r.peers {
+						if peer.pods == nil {
+							continue
+						}
+						spaces := []*space{home}
+						if peer.spaces != nil {
+							spaces = n.selected(peer.spaces)
+						}
+						if none(spaces, func(q *pod) bool { return !q.host && peer.pods.Matches(q.labels) }) {
+							list := [...]string{ingress: "from", egress: "to"}[d]
+							findings = append(findings, n.finding("network/dead-policy", home, p.object, fmt.Sprintf("%s.%s[%d]", r.field, list, i),
+								"the peer picks no pod", remedy))
+						}
+					}
+				}
+			}
+		}
+	}
+	return findings
+}
