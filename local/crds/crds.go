@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -98,34 +99,48 @@ func Load(ctx context.Context) ([]*unstructured.Unstructured, error) {
 	return definitions, nil
 }
 
-// Install loads all definitions, applies them and returns when the API server serves them.
+// manager is the owner of the definitions that Install applies.
+const manager = "tenantry-local"
+
+// Install loads all definitions, applies them and returns when the API server serves them. One that somebody else
+// has installed, such as an operator, stays as it is.
 func Install(ctx context.Context, config *rest.Config) error {
 	definitions, err := Load(ctx)
 	if err != nil {
 		return err
 	}
-	client, err := dynamic.NewForConfig(config)
+	dynamic, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return err
 	}
+	client := dynamic.Resource(resource)
+	list, err := client.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing the definitions that are there: %w", err)
+	}
 	for _, d := range definitions {
+		if slices.ContainsFunc(list.Items, func(there unstructured.Unstructured) bool {
+			return there.GetName() == d.GetName() && !ours(there)
+		}) {
+			continue
+		}
 		data, err := d.MarshalJSON()
 		if err != nil {
 			return err
 		}
-		o := metav1.PatchOptions{FieldManager: "tenantry-local", Force: new(true)}
-		if _, err := client.Resource(resource).Patch(ctx, d.GetName(), types.ApplyPatchType, data, o); err != nil {
+		o := metav1.PatchOptions{FieldManager: manager, Force: new(true)}
+		if _, err := client.Patch(ctx, d.GetName(), types.ApplyPatchType, data, o); err != nil {
 			return fmt.Errorf("applying the definition %s: %w", d.GetName(), err)
 		}
 	}
 	waiting := ""
 	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		list, err := client.Resource(resource).List(ctx, metav1.ListOptions{})
+		list, err := client.List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
 		}
 		for _, d := range list.Items {
-			if !established(d) {
+			if ours(d) && !established(d) {
 				waiting = d.GetName()
 				return false, nil
 			}
@@ -136,6 +151,10 @@ func Install(ctx context.Context, config *rest.Config) error {
 		return fmt.Errorf("waiting for the definition %s: %w", waiting, err)
 	}
 	return nil
+}
+
+func ours(d unstructured.Unstructured) bool {
+	return slices.ContainsFunc(d.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool { return m.Manager == manager })
 }
 
 func established(d unstructured.Unstructured) bool {
