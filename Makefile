@@ -16,7 +16,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check test testdeploy e2e typescript fuzz bench lint vuln fmt tidy
+.PHONY: help gen check up test testdeploy e2e typescript fuzz bench lint vuln fmt tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,14 +29,17 @@ check: ## fail with a diff when a generated file is not what the code says
 	@go run ./cmd/gen check
 	@go run ./cmd/gen schema -check
 
+up: gen ## deploy the fleet staging to a control plane on this machine, until Ctrl-C (the first time compiles Kubernetes and Pulumi: half an hour)
+	@go -C local run . up
+
 test: ## run the tests of the root module (RACE= where there is no C compiler)
 	go test $(RACE) ./...
 
 testdeploy: ## run the tests of deploy/, which compile Pulumi's SDK
 	go -C deploy test ./...
 
-e2e: ## apply every golden file to a real control plane (the first time compiles Kubernetes: ten minutes or more)
-	@go -C local run . build
+e2e: ## apply every golden file to a real control plane (the first time compiles Kubernetes and Pulumi: half an hour)
+	@go -C local run . build >/dev/null
 	go -C local test -count=1 -timeout 30m ./...
 
 typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)

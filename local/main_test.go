@@ -21,8 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/tenantry/tenantry/local/cluster"
 )
 
 // asCommand makes the test binary the command, so that a process of its own can be killed.
@@ -48,7 +46,8 @@ func TestCommandLine(t *testing.T) {
 		{"a flag of another command", "build -dir x", 2, "", "local: flag provided but not defined: -dir; -h helps\n"},
 		{"an unknown flag", "up -nope", 2, "", "local: flag provided but not defined: -nope; -h helps\n"},
 		{"too many words", "up now", 2, "", "local: unexpected \"now\"; -h helps\n"},
-		{"a directory that cannot be", "up -dir /dev/null/x", 1, "", "local: taking a directory: mkdir /dev/null: not a directory\n"},
+		{"a fleet that is none", "start -fleet nowhere", 2, "", "local: there is no fleet \"nowhere\"; -h helps\n"},
+		{"a directory that cannot be", "start -dir /dev/null/x", 1, "", "local: taking a directory: mkdir /dev/null: not a directory\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,12 +63,12 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// TestUp starts the command twice in one directory, once to be interrupted and once to be killed.
-func TestUp(t *testing.T) {
+// TestStart starts the command twice in one directory, once to be interrupted and once to be killed.
+func TestStart(t *testing.T) {
 	cache := isolatedCache(t)
 	dir := filepath.Join(t.TempDir(), "state")
 
-	first := up(t, cache, "-dir", dir)
+	first := start(t, cache, "-dir", dir)
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("state is not private: %v, %v", info.Mode(), err)
 	}
@@ -79,7 +78,7 @@ func TestUp(t *testing.T) {
 	}
 	t.Run("listens on loopback only", func(t *testing.T) { testSockets(t, children) })
 	t.Run("one directory has one control plane", func(t *testing.T) {
-		out, err := command(t, cache, "up", "-dir", dir).CombinedOutput()
+		out, err := command(t, cache, "start", "-dir", dir).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "is another control plane's") {
 			t.Errorf("%v: %s", err, out)
 		}
@@ -93,7 +92,7 @@ func TestUp(t *testing.T) {
 	}
 	gone(t, children)
 
-	second := up(t, cache, "-dir", dir)
+	second := start(t, cache, "-dir", dir)
 	namespace(t, dir, false) // what the first one stored
 	children = childrenOf(t, second.Process.Pid)
 	if err := second.Process.Kill(); err != nil {
@@ -113,7 +112,7 @@ func TestDirectories(t *testing.T) {
 		}
 		return paths
 	}
-	killed := up(t, cache)
+	killed := start(t, cache)
 	children := childrenOf(t, killed.Process.Pid)
 	old := private()
 	if err := killed.Process.Kill(); err != nil {
@@ -124,7 +123,7 @@ func TestDirectories(t *testing.T) {
 	if len(old) != 1 {
 		t.Fatalf("directories %v, want one", old)
 	}
-	next := up(t, cache)
+	next := start(t, cache)
 	if now := private(); len(now) != 1 || now[0] == old[0] {
 		t.Errorf("directories %v, want one that is not %v", now, old)
 	}
@@ -156,19 +155,11 @@ func isolatedCache(t *testing.T) string {
 		t.Fatal(err)
 	}
 	// Whatever is not yet built is built here, in the cache that all tests share.
-	if err := cluster.Build(t.Context(), t.Output()); err != nil {
+	if err := buildAll(t.Context(), io.Discard, t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"controlplane", "kwok"} {
-		paths, err := filepath.Glob(filepath.Join(shared, name+"-*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range paths {
-			if err := os.Symlink(path, filepath.Join(own, filepath.Base(path))); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := os.Symlink(filepath.Join(shared, "bin"), filepath.Join(own, "bin")); err != nil {
+		t.Fatal(err)
 	}
 	return cache
 }
@@ -180,14 +171,14 @@ func command(t *testing.T, cache string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+cache)
+	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+cache, "KUBECONFIG=")
 	return cmd
 }
 
-// up starts the command and returns when it has printed where the kubeconfig is.
-func up(t *testing.T, cache string, args ...string) *exec.Cmd {
+// start starts the command and returns when it has printed where the kubeconfig is.
+func start(t *testing.T, cache string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := command(t, cache, append([]string{"up"}, args...)...)
+	cmd := command(t, cache, append([]string{"start"}, args...)...)
 	// A file and a pipe that nobody copies: Wait must not wait for more than the process.
 	stdout, out, err := os.Pipe()
 	if err != nil {
@@ -245,13 +236,16 @@ func namespace(t *testing.T, dir string, create bool) {
 	}
 }
 
-// gone waits until none of the processes is there. One that nobody has asked about since its end counts as gone.
+// gone waits until none of the processes is there, nor what they start meanwhile. One that nobody has asked about
+// since its end counts as gone.
 func gone(t *testing.T, pids []int) {
 	t.Helper()
 	var left []int
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
 		left = nil
-		for _, p := range processes(t) {
+		all := processes(t)
+		pids = append(pids, below(all, pids)...)
+		for _, p := range all {
 			if slices.Contains(pids, p.pid) && !strings.HasPrefix(p.state, "Z") {
 				left = append(left, p.pid)
 			}
@@ -276,21 +270,35 @@ func childrenOf(t *testing.T, pid int) []int {
 	return pids
 }
 
+// below is all that descends from the processes.
+func below(all []process, pids []int) []int {
+	var found []int
+	for _, p := range all {
+		if slices.Contains(pids, p.parent) && !slices.Contains(pids, p.pid) {
+			found = append(found, p.pid)
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return append(found, below(all, append(slices.Clone(pids), found...))...)
+}
+
 type process struct {
 	pid, parent int
-	state       string
+	state, name string
 }
 
 func processes(t *testing.T) []process {
 	t.Helper()
-	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,stat=").Output()
+	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,stat=,comm=").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var all []process
 	for line := range strings.Lines(string(out)) {
 		var p process
-		if _, err := fmt.Sscan(line, &p.pid, &p.parent, &p.state); err != nil {
+		if _, err := fmt.Sscan(line, &p.pid, &p.parent, &p.state, &p.name); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		all = append(all, p)

@@ -2,9 +2,9 @@
 // and scheduler, with simulated nodes. It needs Go and a checkout, no container and no privilege. It is made for
 // Linux and macOS and tested on Linux.
 //
-// The components are separate processes, built once from the nested modules controlplane and kwok and cached
-// in the user's cache directory. They listen on loopback only and know nobody without a certificate or a
-// token of this one control plane. They end with the process that started them, even if that is killed.
+// The components are separate processes of programs that package build builds. They listen on loopback only and
+// know nobody without a certificate or a token of this one control plane. They end with the process that started
+// them, even if that is killed.
 //
 // No kubelet runs: a pod that is "running" is a status, not a process. Nothing enforces a NetworkPolicy.
 package cluster
@@ -22,6 +22,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -29,6 +31,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	api "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/tenantry/tenantry/local/build"
 )
 
 // patience is how long one component may take until it is ready.
@@ -42,18 +46,45 @@ type Options struct {
 	Dir string
 	// Nodes to simulate. Default: DefaultNodes.
 	Nodes []Node
+	// Contexts of the kubeconfig, beside the current one, which is named local. All are the same.
+	Contexts []string
 	// Progress is told what takes time. Default: nobody.
 	Progress io.Writer
 }
 
-// A Cluster is a running control plane.
+// A Component is one process of a control plane.
+type Component string
+
+// The components, in the order in which they are started.
+const (
+	Etcd              Component = "etcd"
+	APIServer         Component = "kube-apiserver"
+	ControllerManager Component = "kube-controller-manager"
+	Scheduler         Component = "kube-scheduler"
+	Kwok              Component = "kwok"
+)
+
+// A Cluster is a running control plane. Its methods that change it are not for several goroutines at once.
 type Cluster struct {
 	dir       *os.File // locked
 	keep      bool
+	contexts  []string
+	server    string     // the API server's URL
+	authority *authority // of the API server and its clients
 	config    *rest.Config
-	processes []*process
+	commands  []command
+	processes map[Component]*process
+	died      sync.Once
 	dead      chan struct{}
 	err       error // valid once dead is closed
+}
+
+// A command starts a component, any number of times.
+type command struct {
+	component Component
+	binary    string
+	args      []string
+	ready     func(context.Context) error
 }
 
 // Start builds what is not yet built, starts a control plane and returns when it is ready: the API server
@@ -65,28 +96,27 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Nodes == nil {
 		o.Nodes = DefaultNodes()
 	}
-	cache, err := cacheDir()
+	controlPlane, err := build.ControlPlane.Binary(ctx, o.Progress)
 	if err != nil {
 		return nil, err
 	}
-	binaries, err := buildAll(ctx, cache, o.Progress)
+	kwok, err := build.Kwok.Binary(ctx, o.Progress)
 	if err != nil {
 		return nil, err
 	}
 	// Another process may take a free port before a component does; then all is tried again with others.
 	for attempt := 1; ; attempt++ {
-		c := &Cluster{keep: o.Dir != "", dead: make(chan struct{})}
+		c := &Cluster{keep: o.Dir != "", contexts: append([]string{"local"}, o.Contexts...), processes: map[Component]*process{}, dead: make(chan struct{})}
 		if c.keep {
 			c.dir, err = ownDir(o.Dir)
 		} else {
-			c.dir, err = privateDir(ctx, cache)
+			c.dir, err = privateDir()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("taking a directory: %w", err)
 		}
-		err = c.start(ctx, binaries, o)
+		err = c.start(ctx, controlPlane, kwok, o)
 		if err == nil {
-			go c.watch()
 			return c, nil
 		}
 		err = errors.Join(err, c.Close())
@@ -100,6 +130,16 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 // Kubeconfig is the path of an administrator's.
 func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir.Name(), "kubeconfig") }
 
+// ExpiredKubeconfig writes one like Kubeconfig whose client certificate has expired, and returns its path.
+func (c *Cluster) ExpiredKubeconfig() (string, error) {
+	const name = "expired.kubeconfig"
+	data, err := c.kubeconfig(time.Now().Add(-time.Hour), "admin", "system:masters")
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(c.dir.Name(), name), c.write(map[string][]byte{name: data})
+}
+
 // Config is an administrator's, without a limit on requests.
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
@@ -109,12 +149,60 @@ func (c *Cluster) Dead() <-chan struct{} { return c.dead }
 // Err may be called once Dead is closed.
 func (c *Cluster) Err() error { return c.err }
 
+// Stop kills a component, as the death of its machine would. The others stay and miss it.
+func (c *Cluster) Stop(component Component) error {
+	p, err := c.process(component)
+	if err != nil {
+		return err
+	}
+	if err := p.stop(); err != nil {
+		return fmt.Errorf("stopping %s: %w", component, err)
+	}
+	return nil
+}
+
+// Restart stops a component, unless it is stopped already, starts it on the same port with the same data, and
+// returns when it is ready.
+func (c *Cluster) Restart(ctx context.Context, component Component) error {
+	if err := c.Stop(component); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(c.commands, func(k command) bool { return k.component == component })
+	return c.run(ctx, c.commands[i])
+}
+
+// Pause makes a component stand still, as a machine or a disk that hangs does: its connections stay open and
+// nobody answers. Resume, Stop and Close end that.
+func (c *Cluster) Pause(component Component) error { return c.signal(component, syscall.SIGSTOP) }
+
+// Resume makes a paused component go on.
+func (c *Cluster) Resume(component Component) error { return c.signal(component, syscall.SIGCONT) }
+
+func (c *Cluster) signal(component Component, signal syscall.Signal) error {
+	p, err := c.process(component)
+	if err != nil {
+		return err
+	}
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		return fmt.Errorf("sending %s to %s: %w", signal, component, err)
+	}
+	return nil
+}
+
+func (c *Cluster) process(component Component) (*process, error) {
+	p, ok := c.processes[component]
+	if !ok {
+		return nil, fmt.Errorf("there is no component %q", component)
+	}
+	return p, nil
+}
+
 // Close ends all components, the last started first, and removes the directory unless the caller named it.
 func (c *Cluster) Close() error {
 	var errs []error
-	for _, p := range slices.Backward(c.processes) {
-		if err := p.stop(); err != nil {
-			errs = append(errs, fmt.Errorf("stopping %s: %w", p.name, err))
+	for _, k := range slices.Backward(c.commands) {
+		if c.processes[k.component] != nil { // else the start failed before it
+			errs = append(errs, c.Stop(k.component))
 		}
 	}
 	if !c.keep {
@@ -123,21 +211,8 @@ func (c *Cluster) Close() error {
 	return errors.Join(append(errs, c.dir.Close())...)
 }
 
-// watch waits for the first process to end, which on Close is all of them.
-func (c *Cluster) watch() {
-	ended := make(chan error, len(c.processes))
-	for _, p := range c.processes {
-		go func() {
-			<-p.ended
-			ended <- p.err
-		}()
-	}
-	c.err = <-ended
-	close(c.dead)
-}
-
 // start leaves in c.processes what it has started, even when it fails.
-func (c *Cluster) start(ctx context.Context, binaries map[string]string, o Options) error {
+func (c *Cluster) start(ctx context.Context, controlPlane, kwok string, o Options) error {
 	at := func(name string) string { return filepath.Join(c.dir.Name(), name) }
 	ports, err := freePorts(3)
 	if err != nil {
@@ -145,13 +220,13 @@ func (c *Cluster) start(ctx context.Context, binaries map[string]string, o Optio
 	}
 	storage := fmt.Sprintf("https://127.0.0.1:%d", ports[0])
 	peer := fmt.Sprintf("https://127.0.0.1:%d", ports[1])
-	server := fmt.Sprintf("https://127.0.0.1:%d", ports[2])
+	c.server = fmt.Sprintf("https://127.0.0.1:%d", ports[2])
 	// Two authorities: who may talk to the API server may not talk past it to etcd.
 	storageClient, err := c.writeStorageCertificates()
 	if err != nil {
 		return err
 	}
-	if err := c.writeCertificates(server); err != nil {
+	if err := c.writeCertificates(); err != nil {
 		return err
 	}
 	if c.config, err = clientcmd.BuildConfigFromFlags("", at("kubeconfig")); err != nil {
@@ -167,12 +242,8 @@ func (c *Cluster) start(ctx context.Context, binaries map[string]string, o Optio
 		return err
 	}
 
-	components := []struct {
-		name, binary string
-		args         []string
-		ready        func(context.Context) error
-	}{
-		{"etcd", "controlplane", []string{
+	c.commands = []command{
+		{Etcd, controlPlane, []string{
 			"etcd", "--name=local", "--data-dir=" + at("etcd"), "--log-level=warn",
 			"--unsafe-no-fsync", // survives the death of a process, not that of the machine
 			"--listen-client-urls=" + storage, "--advertise-client-urls=" + storage,
@@ -181,7 +252,7 @@ func (c *Cluster) start(ctx context.Context, binaries map[string]string, o Optio
 			"--client-cert-auth", "--trusted-ca-file=" + at("etcd-ca.crt"), "--cert-file=" + at("etcd.crt"), "--key-file=" + at("etcd.key"),
 			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + at("etcd-ca.crt"), "--peer-cert-file=" + at("etcd.crt"), "--peer-key-file=" + at("etcd.key"),
 		}, func(ctx context.Context) error { return get(ctx, storageClient, storage+"/readyz") }},
-		{"kube-apiserver", "controlplane", []string{
+		{APIServer, controlPlane, []string{
 			"kube-apiserver", "--etcd-servers=" + storage,
 			"--etcd-cafile=" + at("etcd-ca.crt"), "--etcd-certfile=" + at("etcd.crt"), "--etcd-keyfile=" + at("etcd.key"),
 			"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", ports[2]),
@@ -191,32 +262,50 @@ func (c *Cluster) start(ctx context.Context, binaries map[string]string, o Optio
 			"--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + at("sa.key"), "--service-account-signing-key-file=" + at("sa.key"),
-		}, func(ctx context.Context) error { return get(ctx, apiClient, server+"/readyz") }},
-		{"kube-controller-manager", "controlplane", []string{
+		}, func(ctx context.Context) error { return get(ctx, apiClient, c.server+"/readyz") }},
+		{ControllerManager, controlPlane, []string{
 			"kube-controller-manager", "--kubeconfig=" + at("kube-controller-manager.kubeconfig"), "--secure-port=0",
 			"--leader-elect=false", "--use-service-account-credentials", "--kube-api-qps=500", "--kube-api-burst=1000",
 			"--service-account-private-key-file=" + at("sa.key"), "--root-ca-file=" + at("ca.crt"),
 		}, func(ctx context.Context) error { return controllersWork(ctx, client) }},
-		{"kube-scheduler", "controlplane", []string{
+		{Scheduler, controlPlane, []string{
 			"kube-scheduler", "--kubeconfig=" + at("kube-scheduler.kubeconfig"), "--secure-port=0",
 			"--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=1000",
 		}, func(context.Context) error { return nil }},
-		{"kwok", "kwok", []string{
+		{Kwok, kwok, []string{
 			"--kubeconfig=" + at("kwok.kubeconfig"), "--manage-nodes-with-annotation-selector=" + simulated + "=fake",
 		}, func(ctx context.Context) error { return addNodes(ctx, client, o.Nodes) }},
 	}
-	for _, k := range components {
+	for _, k := range c.commands {
 		begin := time.Now()
-		p, err := startProcess(c.dir.Name(), k.name, binaries[k.binary], k.args...)
-		if err != nil {
+		if err := c.run(ctx, k); err != nil {
 			return err
 		}
-		c.processes = append(c.processes, p)
-		if err := p.waitReady(ctx, k.ready); err != nil {
-			return err
-		}
-		fmt.Fprintf(o.Progress, "%s: ready in %s\n", k.name, time.Since(begin).Round(10*time.Millisecond))
+		fmt.Fprintf(o.Progress, "%s: ready in %s\n", k.component, time.Since(begin).Round(10*time.Millisecond))
 	}
+	return nil
+}
+
+// run starts a component and returns when it is ready. From then on its end is that of the control plane, unless
+// it is stopped.
+func (c *Cluster) run(ctx context.Context, k command) error {
+	p, err := startProcess(c.dir.Name(), string(k.component), k.binary, k.args...)
+	if err != nil {
+		return err
+	}
+	c.processes[k.component] = p
+	if err := p.waitReady(ctx, k.ready); err != nil {
+		return err
+	}
+	go func() {
+		<-p.ended
+		if !p.stopped.Load() {
+			c.died.Do(func() {
+				c.err = p.err
+				close(c.dead)
+			})
+		}
+	}()
 	return nil
 }
 
@@ -268,7 +357,7 @@ func (c *Cluster) writeStorageCertificates() (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := ca.issue("etcd")
+	p, err := ca.issue(time.Now().Add(lifetime), "etcd")
 	if err != nil {
 		return nil, err
 	}
@@ -287,12 +376,12 @@ func (c *Cluster) writeStorageCertificates() (*http.Client, error) {
 }
 
 // writeCertificates writes the API server's certificate and a kubeconfig for each of its clients.
-func (c *Cluster) writeCertificates(server string) error {
-	ca, err := newAuthority("tenantry-local")
-	if err != nil {
+func (c *Cluster) writeCertificates() (err error) {
+	if c.authority, err = newAuthority("tenantry-local"); err != nil {
 		return err
 	}
-	serving, err := ca.issue("kube-apiserver")
+	until := time.Now().Add(lifetime)
+	serving, err := c.authority.issue(until, "kube-apiserver")
 	if err != nil {
 		return err
 	}
@@ -300,28 +389,36 @@ func (c *Cluster) writeCertificates(server string) error {
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"ca.crt": ca.pem, "apiserver.crt": serving.certificate, "apiserver.key": serving.key, "sa.key": signing}
+	files := map[string][]byte{"ca.crt": c.authority.pem, "apiserver.crt": serving.certificate, "apiserver.key": serving.key, "sa.key": signing}
 	for file, user := range map[string][]string{
 		"kubeconfig":                         {"admin", "system:masters"},
 		"kube-controller-manager.kubeconfig": {"system:kube-controller-manager"},
 		"kube-scheduler.kubeconfig":          {"system:kube-scheduler"},
 		"kwok.kubeconfig":                    {"kwok", "system:masters"},
 	} {
-		p, err := ca.issue(user[0], user[1:]...)
-		if err != nil {
-			return err
-		}
-		files[file], err = clientcmd.Write(api.Config{
-			Clusters:       map[string]*api.Cluster{"local": {Server: server, CertificateAuthorityData: ca.pem}},
-			AuthInfos:      map[string]*api.AuthInfo{user[0]: {ClientCertificateData: p.certificate, ClientKeyData: p.key}},
-			Contexts:       map[string]*api.Context{"local": {Cluster: "local", AuthInfo: user[0]}},
-			CurrentContext: "local",
-		})
-		if err != nil {
+		if files[file], err = c.kubeconfig(until, user[0], user[1:]...); err != nil {
 			return err
 		}
 	}
 	return c.write(files)
+}
+
+// kubeconfig is that of a new user, whose certificate is valid until a time.
+func (c *Cluster) kubeconfig(until time.Time, name string, groups ...string) ([]byte, error) {
+	p, err := c.authority.issue(until, name, groups...)
+	if err != nil {
+		return nil, err
+	}
+	contexts := map[string]*api.Context{}
+	for _, context := range c.contexts {
+		contexts[context] = &api.Context{Cluster: "local", AuthInfo: name}
+	}
+	return clientcmd.Write(api.Config{
+		Clusters:       map[string]*api.Cluster{"local": {Server: c.server, CertificateAuthorityData: c.authority.pem}},
+		AuthInfos:      map[string]*api.AuthInfo{name: {ClientCertificateData: p.certificate, ClientKeyData: p.key}},
+		Contexts:       contexts,
+		CurrentContext: c.contexts[0],
+	})
 }
 
 func (c *Cluster) write(files map[string][]byte) error {

@@ -1,41 +1,35 @@
 package cluster
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
+	"github.com/tenantry/tenantry/local/build"
 )
-
-// cacheDir holds binaries, and below run/ the directories of running control planes.
-func cacheDir() (string, error) {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(base, "tenantry")
-	return dir, os.MkdirAll(dir, 0o700)
-}
 
 // privateDir makes a directory of this process alone and removes those whose process is dead. It belongs to
 // whoever has it locked.
-func privateDir(ctx context.Context, cache string) (*os.File, error) {
+func privateDir() (*os.File, error) {
+	cache, err := build.Cache()
+	if err != nil {
+		return nil, err
+	}
 	run := filepath.Join(cache, "run")
 	if err := os.MkdirAll(run, 0o700); err != nil {
 		return nil, err
 	}
 	// Nobody may sweep between the making of a directory and its locking.
-	all, err := lockFile(ctx, filepath.Join(cache, "run.lock"), func() {})
+	all, err := os.Open(run)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = all.Close() }()
+	if err := flock(all, syscall.LOCK_EX); err != nil {
+		return nil, err
+	}
 	old, err := os.ReadDir(run)
 	if err != nil {
 		return nil, err
@@ -82,44 +76,16 @@ func lockDir(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(dir); err != nil {
+	if err := flock(dir, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
 	return dir, nil
 }
 
-// lockFile creates and locks a file, and calls waiting once if another has it.
-func lockFile(ctx context.Context, path string, waiting func()) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	told := false
-	err = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
-		err := flock(file)
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return err == nil, err
-		}
-		if !told {
-			waiting()
-			told = true
-		}
-		return false, nil
-	})
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
-func flock(file *os.File) error {
+func flock(file *os.File, how int) error {
 	for {
-		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EINTR) {
+		if err := syscall.Flock(int(file.Fd()), how); !errors.Is(err, syscall.EINTR) {
 			return err
 		}
 	}
-}
-
-func parse[T any](data []byte) (v T, err error) {
-	return v, json.Unmarshal(data, &v)
 }

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/tenantry/tenantry/render"
 )
 
 // simulated is the annotation of a node that kwok looks after, with the value "fake".
@@ -27,6 +29,23 @@ func DefaultNodes() []Node {
 	var nodes []Node
 	for _, zone := range []string{"a", "b", "c"} {
 		nodes = append(nodes, Node{Name: "node-" + zone, Labels: map[string]string{corev1.LabelTopologyZone: zone}})
+	}
+	return nodes
+}
+
+// Nodes are DefaultNodes, and as many for each tenant of the fleet that wants its own.
+func Nodes(fleet render.Fleet) []Node {
+	nodes := DefaultNodes()
+	for _, tenant := range fleet.Tenants {
+		if _, ok := tenant.Placement.(render.DedicatedNodes); !ok {
+			continue
+		}
+		for _, n := range DefaultNodes() {
+			n.Name += "-" + tenant.Name
+			n.Labels[render.TenantLabel] = tenant.Name
+			n.Taints = []corev1.Taint{{Key: render.TenantLabel, Value: tenant.Name, Effect: corev1.TaintEffectNoSchedule}}
+			nodes = append(nodes, n)
+		}
 	}
 	return nodes
 }

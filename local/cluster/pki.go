@@ -29,7 +29,7 @@ func newAuthority(name string) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	template := template(name)
+	template := template(name, time.Now().Add(lifetime))
 	template.IsCA = true
 	template.BasicConstraintsValid = true
 	template.KeyUsage = x509.KeyUsageCertSign
@@ -46,12 +46,12 @@ func newAuthority(name string) (*authority, error) {
 
 // issue makes a certificate for a server on loopback and for a client. Kubernetes takes the name and the
 // groups for the user's.
-func (a *authority) issue(name string, groups ...string) (pair, error) {
+func (a *authority) issue(until time.Time, name string, groups ...string) (pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return pair{}, err
 	}
-	template := template(name)
+	template := template(name, until)
 	template.Subject.Organization = groups
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
@@ -65,14 +65,13 @@ func (a *authority) issue(name string, groups ...string) (pair, error) {
 	return pair{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), private}, err
 }
 
-func template(name string) *x509.Certificate {
+func template(name string, until time.Time) *x509.Certificate {
 	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)) // fails never: crypto/rand ends the process instead
-	now := time.Now()
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    now.Add(-time.Minute),
-		NotAfter:     now.Add(lifetime),
+		NotBefore:    until.Add(-lifetime - time.Minute),
+		NotAfter:     until,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -15,11 +16,12 @@ import (
 // does: on stop, and when this process is gone, for whatever reason. The alternative, Linux's
 // death signal, comes when the starting thread ends, and a goroutine's thread may end before its process.
 type process struct {
-	name  string
-	cmd   *exec.Cmd
-	life  *os.File // the writing end
-	ended chan struct{}
-	err   error // valid once ended is closed
+	name    string
+	cmd     *exec.Cmd
+	life    *os.File    // the writing end
+	stopped atomic.Bool // on purpose
+	ended   chan struct{}
+	err     error // valid once ended is closed
 }
 
 // startProcess runs binary with args in dir, with its output in dir/name.log.
@@ -54,10 +56,14 @@ func startProcess(dir, name, binary string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process, and returns when it is gone. Nothing is lost: only etcd has state, and it takes the
-// end of its process as it takes a crash.
+// stop ends the process, and returns when it is gone; one that is gone already is no error. Nothing is lost:
+// only etcd has state, and it takes the end of its process as it takes a crash.
 func (p *process) stop() error {
+	if p.stopped.Swap(true) {
+		return nil
+	}
 	err := p.life.Close()
+	_ = p.cmd.Process.Signal(syscall.SIGCONT) // a paused one does not see the end; one that is gone needs not
 	select {
 	case <-p.ended:
 	case <-time.After(5 * time.Second):

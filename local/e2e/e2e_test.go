@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/restmapper"
 
 	"github.com/tenantry/tenantry/local/cluster"
 	"github.com/tenantry/tenantry/local/crds"
+	"github.com/tenantry/tenantry/local/placeholder"
 	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/tenants"
 )
@@ -64,7 +64,7 @@ func TestGolden(t *testing.T) {
 func newWorld(t *testing.T, fleet render.Fleet, units []render.Unit) *world {
 	t.Helper()
 	w := &world{fleet: fleet, objects: readGolden(t, fleet, units)}
-	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: nodes(fleet), Progress: t.Output()})
+	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(fleet), Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,28 +89,14 @@ func newWorld(t *testing.T, fleet render.Fleet, units []render.Unit) *world {
 	return w
 }
 
-// nodes are everybody's, and as many for each tenant that wants its own.
-func nodes(fleet render.Fleet) []cluster.Node {
-	nodes := cluster.DefaultNodes()
-	for _, tenant := range fleet.Tenants {
-		if _, ok := tenant.Placement.(render.DedicatedNodes); !ok {
-			continue
-		}
-		for _, n := range cluster.DefaultNodes() {
-			n.Name += "-" + tenant.Name
-			n.Labels[render.TenantLabel] = tenant.Name
-			n.Taints = []corev1.Taint{{Key: render.TenantLabel, Value: tenant.Name, Effect: corev1.TaintEffectNoSchedule}}
-			nodes = append(nodes, n)
-		}
-	}
-	return nodes
-}
-
 // readGolden reads the fleet's files in the order of their units: the bytes are those of the repository, and
 // none is left out.
 func readGolden(t *testing.T, fleet render.Fleet, units []render.Unit) []object {
 	t.Helper()
-	pair := keyPair(t)
+	pair, err := placeholder.KeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var objects []object
 	var want []string
 	for _, u := range units {

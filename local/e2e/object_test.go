@@ -2,17 +2,9 @@ package e2e_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
-	"math/big"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,6 +16,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
+
+	"github.com/tenantry/tenantry/local/placeholder"
 )
 
 // manager is the owner of the fields that are applied.
@@ -49,7 +43,7 @@ func newObject(t *testing.T, file string, data []byte, pair map[string][]byte) o
 	values := map[string]any{}
 	for key := range u.GetAnnotations() {
 		if name, ok := strings.CutPrefix(key, "secret.tenantry.dev/"); ok {
-			values[name] = base64.StdEncoding.EncodeToString([]byte("placeholder"))
+			values[name] = base64.StdEncoding.EncodeToString([]byte(placeholder.Value))
 		}
 	}
 	if u.Object["type"] == string(corev1.SecretTypeTLS) {
@@ -66,28 +60,6 @@ func newObject(t *testing.T, file string, data []byte, pair map[string][]byte) o
 		t.Fatal(err)
 	}
 	return object{file, u, body}
-}
-
-// keyPair is the data of a Secret with a certificate that signs itself.
-func keyPair(t *testing.T) map[string][]byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "placeholder"}, NotAfter: time.Now().Add(time.Hour)}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return map[string][]byte{
-		corev1.TLSCertKey:       pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
-		corev1.TLSPrivateKeyKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-	}
 }
 
 func newMapper(d discovery.DiscoveryInterface) *restmapper.DeferredDiscoveryRESTMapper {
