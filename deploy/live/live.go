@@ -14,6 +14,8 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -25,6 +27,7 @@ type Cluster struct {
 	fleet     string
 	client    kubernetes.Interface
 	dynamic   dynamic.Interface
+	metadata  metadata.Interface
 	discovery discovery.CachedDiscoveryInterface
 	mapper    meta.ResettableRESTMapper
 }
@@ -36,7 +39,8 @@ func Open(fleet string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the context %s of the kubeconfig: %w", fleet, err)
 	}
-	config.QPS = -1 // the server's own fairness is the limit
+	config.QPS = -1                           // the server's own fairness is the limit
+	config.WarningHandler = rest.NoWarnings{} // of kinds that are looked at because they are there
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster of %s: %w", fleet, err)
@@ -45,8 +49,15 @@ func Open(fleet string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the cluster of %s: %w", fleet, err)
 	}
+	metadata, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster of %s: %w", fleet, err)
+	}
 	cached := memory.NewMemCacheClient(client.Discovery())
-	return &Cluster{fleet: fleet, client: client, dynamic: dynamic, discovery: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached)}, nil
+	return &Cluster{
+		fleet: fleet, client: client, dynamic: dynamic, metadata: metadata,
+		discovery: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached),
+	}, nil
 }
 
 // Deployed is the digest of every unit that the cluster has, by one list call. A unit whose last deploy did
