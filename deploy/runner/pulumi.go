@@ -103,6 +103,14 @@ func (t terse) Run(ctx context.Context, dir string, stdin io.Reader, stdout, std
 	return t.PulumiCommand.Run(ctx, dir, stdin, stdout, stderr, env, args...)
 }
 
+// diagnosed is the diagnosis of an error that Pulumi says nothing more of; nil for none.
+func diagnosed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return diagnosis(err, nil)
+}
+
 // diagnosis is what Pulumi says went wrong, without what it says went well.
 func diagnosis(err error, diagnostics []string) error {
 	text := err.Error()

@@ -44,6 +44,10 @@ func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map
 			}
 			return nil
 		}
+		if changes := planned.counts; len(changes) == 1 && changes[string(apitype.OpSame)] > 0 {
+			o.result, o.changes = "unchanged", changes
+			return nil
+		}
 		applied := &plan{}
 		err = watch(func(stream chan<- events.EngineEvent) error {
 			_, err := stack.Up(ctx, optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs())
@@ -59,9 +63,6 @@ func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map
 			return diagnosis(err, applied.diagnostics)
 		}
 		o.result = "applied"
-		if changes := applied.counts; len(changes) == 1 && changes[string(apitype.OpSame)] > 0 {
-			o.result = "unchanged"
-		}
 		return nil
 	})
 }
@@ -159,15 +160,22 @@ func (c *call) open(ctx context.Context, dir, unit string, run pulumi.RunFunc) (
 			"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
 		}),
 	}
+	// Each question costs the start of a process: what the cluster does not have is likely to be new.
+	if c.verb == "up" && c.deployed[unit] == "" {
+		stack, err = auto.NewStackInlineSource(ctx, name, project, run, options...)
+		if !auto.IsCreateStack409Error(err) {
+			return stack, err == nil, diagnosed(err)
+		}
+	}
 	stack, err = auto.SelectStackInlineSource(ctx, name, project, run, options...)
+	if auto.IsSelectStack404Error(err) && c.verb == "up" && c.deployed[unit] != "" {
+		return stack, false, fmt.Errorf("%s is deployed, and there is no state of it in %s: run recover, which builds it again, or name the backend that has it with -state", name, c.state)
+	}
 	if auto.IsSelectStack404Error(err) {
 		fresh = true
 		stack, err = auto.NewStackInlineSource(ctx, name, project, run, options...)
 	}
-	if err != nil {
-		err = diagnosis(err, nil)
-	}
-	return stack, fresh, err
+	return stack, fresh, diagnosed(err)
 }
 
 // watch gives each of Pulumi's events to see while do runs. Pulumi does not close the stream when it fails
