@@ -19,7 +19,8 @@ import (
 )
 
 const initHelp = `Writes a repository that uses Tenantry as a library into DIR, which must be new or empty: one
-fleet with one tenant, the application's settings, the command, a test of golden/, a Makefile.
+fleet with one tenant, the application's settings, the command, a test of golden/, what applies it
+with Pulumi, a Makefile.
 `
 
 const library = "github.com/tenantry/tenantry"
@@ -72,7 +73,7 @@ func runInit(_ context.Context, c *call) error {
 	for _, f := range files {
 		fmt.Fprintf(c.stdout, "created %s\n", filepath.Join(operands[0], filepath.FromSlash(f.Name)))
 	}
-	fmt.Fprintf(c.stderr, "next: cd %s && go mod tidy && %s\n", operands[0], self)
+	fmt.Fprintf(c.stderr, "next: cd %s && go mod tidy && go -C deploy mod tidy && %s\n", operands[0], self)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenantry/tenantry/deploy/live"
 	"github.com/tenantry/tenantry/render"
 )
 
@@ -106,7 +107,7 @@ func (c *call) gate(ctx context.Context, wave []render.Unit) error {
 	deadline := time.NewTimer(c.wait)
 	defer deadline.Stop()
 	for told := false; ; {
-		sick, err := unhealthy(ctx, c, before)
+		sick, err := c.cluster.Unhealthy(ctx, before)
 		if err != nil {
 			return fmt.Errorf("looking at the health of the rings before %s: %w", ring, err)
 		}
@@ -114,17 +115,25 @@ func (c *call) gate(ctx context.Context, wave []render.Unit) error {
 			return nil
 		}
 		if !told {
-			c.report.tell(Event{Event: "note", Ring: ring, Text: fmt.Sprintf("the ring %s waits until the ones before it are healthy:\n%s", ring, strings.Join(sick, "\n"))})
+			c.report.tell(Event{Event: "note", Ring: ring, Text: fmt.Sprintf("the ring %s waits until the ones before it are healthy:\n%s", ring, lines(sick))})
 			told = true
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-deadline.C:
-			return fmt.Errorf("the ring %s was not begun: after %s these are not healthy:\n%s\nMend them and run up again; a unit that is named on the command line is applied without waiting", ring, c.wait, strings.Join(sick, "\n"))
+			return fmt.Errorf("the ring %s was not begun: after %s these are not healthy:\n%s\nMend them and run up again; a unit that is named on the command line is applied without waiting", ring, c.wait, lines(sick))
 		case <-time.After(2 * time.Second):
 		}
 	}
+}
+
+func lines(sick []live.Complaint) string {
+	var text []string
+	for _, c := range sick {
+		text = append(text, c.String())
+	}
+	return strings.Join(text, "\n")
 }
 
 // together works on a few units at a time. What is not begun when ctx ends, is not.
