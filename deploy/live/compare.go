@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -243,7 +244,7 @@ func (x *comparison) added(autoscaled bool) {
 			if !ok && x.kind != secret && n.APIVersion == x.live["apiVersion"] {
 				return // a field that is not written when it is empty
 			}
-			if last := found[show(top)]; last == nil || n.after(*last) {
+			if last := found[show(top)]; last == nil || last.compare(*n) < 0 {
 				found[show(top)], values[show(top)] = n, value
 			}
 		})
@@ -285,47 +286,49 @@ func autoscaled(unit render.Unit) map[string]autoscalingv2.HorizontalPodAutoscal
 // keys tells which keys a Secret lacks, has too many, or has from somebody else. Which it has is known from who
 // wrote them.
 func (x *comparison) keys() {
-	has := map[string]bool{}
+	written := map[string][]note{}
 	for _, n := range x.notes {
-		n.fields.WithPrefix(fieldpath.FieldNameElement("data")).Iterate(func(path fieldpath.Path) {
-			has[*path[0].FieldName] = true
-		})
-	}
-	wants := map[string]bool{}
-	for name := range x.golden.GetAnnotations() {
-		if key, ok := strings.CutPrefix(name, keyAnnotation); ok {
-			wants[key] = true
+		for _, field := range []string{"data", "stringData"} {
+			n.fields.WithPrefix(fieldpath.FieldNameElement(field)).Iterate(func(path fieldpath.Path) {
+				key := *path[0].FieldName
+				written[key] = append(written[key], n)
+			})
 		}
 	}
-	for key := range wants {
-		path := fieldpath.MakePathOrDie("data", key)
-		n := writer(x.notes, path)
-		d := Difference{What: Changed, Path: show(path)}
-		switch ours := n != nil && x.wrote(path); {
-		case ours:
-			continue
-		case n == nil:
-			d.What = Removed
-		}
-		d.by(n)
+	tell := func(what What, key string, by *note) {
+		d := Difference{What: what, Path: show(fieldpath.MakePathOrDie("data", key))}
+		d.by(by)
 		x.tell(d)
 	}
-	for key := range has {
-		if !wants[key] {
-			path := fieldpath.MakePathOrDie("data", key)
-			d := Difference{What: Added, Path: show(path)}
-			d.by(writer(x.notes, path))
-			x.tell(d)
+	wanted := map[string]bool{}
+	for name := range x.golden.GetAnnotations() {
+		key, ok := strings.CutPrefix(name, keyAnnotation)
+		if !ok {
+			continue
+		}
+		wanted[key] = true
+		if all := written[key]; len(all) == 0 {
+			tell(Removed, key, nil)
+		} else if by := stranger(all, key); by != nil {
+			tell(Changed, key, by)
+		}
+	}
+	for key, all := range written {
+		if !wanted[key] {
+			last := slices.MaxFunc(all, note.compare)
+			tell(Added, key, &last)
 		}
 	}
 }
 
-// wrote tells whether a field is among those that were applied last.
-func (x *comparison) wrote(path fieldpath.Path) bool {
-	for _, n := range x.notes {
-		if n.is(manager) && n.fields.Has(path) {
-			return true
-		}
+// stranger is the note of whoever the value of a key is from, if that is not who applies golden. A value that
+// somebody applied as stringData leaves the older note of whose it was, so that there time decides.
+func stranger(all []note, key string) *note {
+	slices.SortFunc(all, note.compare)
+	last := all[len(all)-1]
+	ours := slices.IndexFunc(all, func(n note) bool { return n.is(manager) })
+	if last.is(manager) || ours >= 0 && (!last.fields.Has(fieldpath.MakePathOrDie("stringData", key)) || last.Time.Before(all[ours].Time)) {
+		return nil
 	}
-	return false
+	return &last
 }

@@ -41,24 +41,30 @@ func (n note) is(manager string) bool {
 	return n.Manager == manager && n.Operation == metav1.ManagedFieldsOperationApply && n.Subresource == ""
 }
 
-// writer is the note of whoever wrote a field last, others before the one that applies golden; nil when nobody
-// did.
+// writer is the note of whoever wrote a field last; nil when nobody did.
 func writer(all []note, path fieldpath.Path) *note {
-	var last *note
-	for i := range all {
-		if n := &all[i]; n.fields.Has(path) && (last == nil || n.after(*last)) {
-			last = n
-		}
+	wrote := slices.DeleteFunc(slices.Clone(all), func(n note) bool { return !n.fields.Has(path) })
+	if len(wrote) == 0 {
+		return nil
 	}
-	return last
+	last := slices.MaxFunc(wrote, note.compare)
+	return &last
 }
 
-// after tells whether a note says more about who wrote something than another one does.
-func (n note) after(other note) bool {
-	if n.is(manager) != other.is(manager) {
-		return other.is(manager)
+// compare orders notes by how much they say about who made something other than golden: that of whoever applies
+// golden comes first, and the latest one last.
+func (n note) compare(other note) int {
+	switch {
+	case n.is(manager) && !other.is(manager):
+		return -1
+	case !n.is(manager) && other.is(manager):
+		return 1
+	case n.Time.Before(other.Time):
+		return -1
+	case other.Time.Before(n.Time):
+		return 1
 	}
-	return other.Time.Before(n.Time)
+	return 0
 }
 
 // by says who and when. The API server does not say when a field was written through a subresource such as scale.

@@ -80,21 +80,25 @@ func (c *Cluster) Unhealthy(ctx context.Context, units []string) ([]Complaint, e
 	return complaints, nil
 }
 
-// health is what kstatus makes of an object, but for a job that runs: kstatus takes it for one that is done.
+// proof is the condition without which a workload is not as it should be, where kstatus does not ask for it: it
+// takes a job that runs for one that is done, and a database that no operator has looked at for one that is ready.
+var proof = map[string]string{"Job": string(batchv1.JobComplete), "Cluster": "Ready"}
+
+// health is what kstatus makes of a workload, and the proof.
 func health(o *unstructured.Unstructured) (*status.Result, error) {
 	result, err := status.Compute(o)
-	if err != nil || o.GetKind() != "Job" || result.Status != status.CurrentStatus {
+	condition, wanted := proof[o.GetKind()]
+	if err != nil || !wanted || result.Status != status.CurrentStatus {
 		return result, err
 	}
-	conditions, err := status.GetObjectWithConditions(o.Object)
+	found, err := status.GetObjectWithConditions(o.Object)
 	if err != nil {
 		return nil, err
 	}
-	for _, condition := range conditions.Status.Conditions {
-		if condition.Type == string(batchv1.JobComplete) && condition.Status == corev1.ConditionTrue {
+	for _, c := range found.Status.Conditions {
+		if c.Type == condition && c.Status == corev1.ConditionTrue {
 			return result, nil
 		}
 	}
-	result.Status = status.InProgressStatus
-	return result, nil
+	return &status.Result{Status: status.InProgressStatus, Message: condition + " is not true"}, nil
 }
