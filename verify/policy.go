@@ -243,11 +243,14 @@ func (p *pod) outside(d direction) map[*rule]area {
 	return areas
 }
 
-// reached calls visit for each pod that some traffic of a pod reaches. It looks only where the pod's own
+// reached calls visit for each other pod that some traffic of a pod reaches. It looks only where the pod's own
 // rules point, so that the pods of a cluster without mistakes are visited in time that grows with their
 // number.
 func (c *cluster) reached(from *pod, visit func(to *pod, t traffic)) {
 	try := func(to *pod) {
+		if from == to && from.alone {
+			return
+		}
 		if t := c.between(from, to); !t.none() {
 			visit(to, t)
 		}
