@@ -685,7 +685,7 @@ func semanticWorld(t *testing.T, policies string) *world {
 		netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.3.1"), netip.MustParseAddr("fd00::1"),
 	}}
 	for _, ns := range []string{"x", "v", "z"} {
-		w.namespaces[ns] = map[string]string{"ns": ns}
+		w.namespaces[ns] = map[string]string{"ns": ns, corev1.LabelMetadataName: ns}
 		for _, name := range []string{"a", "b", "c", "h"} {
 			if name == "h" && ns != "z" {
 				continue

@@ -161,7 +161,7 @@ type walk struct {
 	problems []Problem
 }
 
-// A step is a field, a key of a map, or an index if there is no name.
+// A step is a field, a key of a map, or an index if there is neither.
 type step struct {
 	name  string
 	key   bool
@@ -173,7 +173,7 @@ func (w *walk) report(message string, args ...any) {
 }
 
 func (w *walk) reportBelow(field, message string) {
-	w.path = append(w.path, step{name: field})
+	w.path = append(w.path, step{name: field, key: field == ""})
 	w.problems = append(w.problems, Problem{w.at(), message})
 	w.path = w.path[:len(w.path)-1]
 }
@@ -242,7 +242,7 @@ func (w *walk) typeProblem(n *node, value any) string {
 	_, isBool := value.(bool)
 	_, whole, isNumber := toNumber(value)
 	var want string
-	var ok, quoted bool
+	var ok bool
 	switch {
 	case n.IntOrString:
 		want, ok = "a whole number or text", whole || isText
@@ -258,27 +258,33 @@ func (w *walk) typeProblem(n *node, value any) string {
 		want, ok = "text", isText
 	case n.Type == "boolean":
 		want, ok = "true or false", isBool
-		quoted = text == "true" || text == "false"
-	case n.Type == "integer", n.Type == "number":
+	case n.Type == "integer":
+		want, ok = "a whole number", whole
+	case n.Type == "number":
 		want, ok = "a number", isNumber
-		if n.Type == "integer" {
-			want, ok = "a whole number", whole
-		}
-		_, err := strconv.ParseFloat(text, 64)
-		quoted = err == nil
 	default:
 		return ""
 	}
-	remedy := ""
-	switch {
-	case ok, value == nil && n.Nullable:
+	if ok || value == nil && n.Nullable {
 		return ""
-	case value == nil:
+	}
+	remedy := ""
+	switch n.Type {
+	case "string":
+		if isNumber || isBool {
+			remedy = ": quote it"
+		}
+	case "boolean":
+		if text == "true" || text == "false" {
+			remedy = ": leave out the quotes"
+		}
+	case "integer", "number":
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			remedy = ": leave out the quotes"
+		}
+	}
+	if value == nil {
 		remedy = ": leave the field out"
-	case n.Type == "string" && (isNumber || isBool):
-		remedy = ": quote it"
-	case quoted:
-		remedy = ": leave out the quotes"
 	}
 	return fmt.Sprintf("must be %s, not %s%s", want, w.describe(value), remedy)
 }
@@ -391,6 +397,9 @@ func scalar(value any) (string, bool) {
 }
 
 func same(a, b any) bool {
+	if text, ok := a.(string); ok {
+		return b == any(text)
+	}
 	x, ok := scalar(a)
 	y, also := scalar(b)
 	return ok && also && x == y
