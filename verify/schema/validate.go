@@ -15,7 +15,8 @@ import (
 // A Problem is one thing that an API server would not take.
 type Problem struct {
 	Path    string // of the field, such as spec.containers[0].image; empty for the object as a whole
-	Message string // what is wrong and, where that can be told, the remedy
+	Message string // what is wrong
+	Remedy  string // empty where the message says it all
 }
 
 // deepest is how far down an object is looked at; no API needs a tenth of it.
@@ -43,23 +44,23 @@ func (s *Set) Validate(object map[string]any) []Problem {
 }
 
 func compareProblems(a, b Problem) int {
-	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message), cmp.Compare(a.Remedy, b.Remedy))
 }
 
 // kindOf returns which of the known kinds an object says it is, or what is wrong with that.
 func (s *Set) kindOf(object map[string]any) (apischema.GroupVersionKind, *Problem) {
 	var none apischema.GroupVersionKind
 	if object == nil {
-		return none, &Problem{"", "is no object: there is nothing in it"}
+		return none, &Problem{Message: "is no object"}
 	}
 	apiVersion, _ := object["apiVersion"].(string)
 	kind, _ := object["kind"].(string)
 	gv, err := apischema.ParseGroupVersion(apiVersion)
 	switch {
 	case err != nil || gv.Version == "":
-		return none, &Problem{"apiVersion", "must be a group and a version such as apps/v1, or v1"}
+		return none, &Problem{Path: "apiVersion", Message: "must be a group and a version such as apps/v1, or v1"}
 	case kind == "":
-		return none, &Problem{"kind", "must be the name of a kind such as Deployment"}
+		return none, &Problem{Path: "kind", Message: "must be the name of a kind such as Deployment"}
 	}
 	gvk := gv.WithKind(kind)
 	if s.kinds[gvk] == nil {
@@ -72,11 +73,11 @@ func (s *Set) kindOf(object map[string]any) (apischema.GroupVersionKind, *Proble
 func (s *Set) unknown(kind apischema.GroupVersionKind) *Problem {
 	l := s.lifecycles[kind]
 	if l != nil && l.Removed != 0 && l.Removed <= s.minor {
-		message := fmt.Sprintf("%s is gone since Kubernetes %s", say(kind), name(l.Removed))
+		p := &Problem{Path: "apiVersion", Message: fmt.Sprintf("%s is gone since Kubernetes %s", say(kind), name(l.Removed))}
 		if r := s.replacement(l); !r.Empty() {
-			message += ": use " + say(r)
+			p.Remedy = "use " + say(r)
 		}
-		return &Problem{"apiVersion", message}
+		return p
 	}
 	var versions, groups, kinds []string
 	knownGroup := false
@@ -91,19 +92,20 @@ func (s *Set) unknown(kind apischema.GroupVersionKind) *Problem {
 		}
 		knownGroup = knownGroup || k.Group == kind.Group
 	}
-	switch suggestion := nearest(kind.Kind, kinds); {
+	none := fmt.Sprintf("there is no %s in Kubernetes %s", say(kind), name(s.minor))
+	switch meant := nearest(kind.Kind, kinds); {
 	case versions != nil:
-		return &Problem{"apiVersion", fmt.Sprintf("%s is not served by default: use %s", say(kind), some(versions))}
+		return &Problem{"apiVersion", say(kind) + " is not served by default", "use " + some(versions)}
 	case l != nil:
-		return &Problem{"apiVersion", say(kind) + " is not served by default"}
+		return &Problem{Path: "apiVersion", Message: say(kind) + " is not served by default"}
 	case groups != nil && knownGroup:
-		return &Problem{"apiVersion", fmt.Sprintf("there is no %s: did you mean %s?", say(kind), some(groups))}
-	case suggestion != "":
-		return &Problem{"kind", fmt.Sprintf("there is no %s: did you mean %s?", say(kind), suggestion)}
+		return &Problem{"apiVersion", none, "use " + some(groups)}
+	case meant != "":
+		return &Problem{"kind", none, fmt.Sprintf("did you mean %s?", meant)}
 	case knownGroup:
-		return &Problem{"kind", fmt.Sprintf("there is no %s in Kubernetes %s", say(kind), name(s.minor))}
+		return &Problem{Path: "kind", Message: none}
 	}
-	return &Problem{"", fmt.Sprintf("there is no schema of %s: nothing in it was looked at", say(kind))}
+	return &Problem{Message: fmt.Sprintf("there is no schema of %s: nothing in it was looked at", say(kind))}
 }
 
 func say(kind apischema.GroupVersionKind) string {
@@ -169,13 +171,11 @@ type step struct {
 }
 
 func (w *walk) report(message string, args ...any) {
-	w.problems = append(w.problems, Problem{w.at(), fmt.Sprintf(message, args...)})
+	w.reportWith("", message, args...)
 }
 
-func (w *walk) reportBelow(field, message string) {
-	w.path = append(w.path, step{name: field, key: field == ""})
-	w.problems = append(w.problems, Problem{w.at(), message})
-	w.path = w.path[:len(w.path)-1]
+func (w *walk) reportWith(remedy, message string, args ...any) {
+	w.problems = append(w.problems, Problem{w.at(), fmt.Sprintf(message, args...), remedy})
 }
 
 // at writes the path.
@@ -210,8 +210,7 @@ func (w *walk) value(n *node, value any, strict bool) {
 		w.report("lies deeper than %d levels", deepest)
 		return
 	}
-	if problem := w.typeProblem(n, value); problem != "" {
-		w.report("%s", problem)
+	if !w.typed(n, value) {
 		return
 	}
 	switch v := value.(type) {
@@ -230,14 +229,14 @@ func (w *walk) value(n *node, value any, strict bool) {
 	if n.Format != "" && !formats[n.Format].holds(value) {
 		w.report("must be %s, not %s", formats[n.Format].says, w.describe(value))
 	}
-	if n.Enum != nil && !slices.ContainsFunc(n.Enum, func(e any) bool { return same(e, value) }) {
-		w.report("%s", w.enumProblem(n, value))
+	if n.Enum != nil {
+		w.enumerated(n, value)
 	}
 	w.alternatives(n, value)
 }
 
-// typeProblem says why a value is not of the type that the schema asks for, if so.
-func (w *walk) typeProblem(n *node, value any) string {
+// typed judges whether a value is of the type that the schema asks for.
+func (w *walk) typed(n *node, value any) bool {
 	text, isText := value.(string)
 	_, isBool := value.(bool)
 	_, whole, isNumber := toNumber(value)
@@ -263,30 +262,31 @@ func (w *walk) typeProblem(n *node, value any) string {
 	case n.Type == "number":
 		want, ok = "a number", isNumber
 	default:
-		return ""
+		return true
 	}
 	if ok || value == nil && n.Nullable {
-		return ""
+		return true
 	}
 	remedy := ""
 	switch n.Type {
 	case "string":
 		if isNumber || isBool {
-			remedy = ": quote it"
+			remedy = "quote it"
 		}
 	case "boolean":
 		if text == "true" || text == "false" {
-			remedy = ": leave out the quotes"
+			remedy = "leave out the quotes"
 		}
 	case "integer", "number":
 		if _, err := strconv.ParseFloat(text, 64); err == nil {
-			remedy = ": leave out the quotes"
+			remedy = "leave out the quotes"
 		}
 	}
 	if value == nil {
-		remedy = ": leave the field out"
+		remedy = "leave the field out"
 	}
-	return fmt.Sprintf("must be %s, not %s%s", want, w.describe(value), remedy)
+	w.reportWith(remedy, "must be %s, not %s", want, w.describe(value))
+	return false
 }
 
 func (w *walk) object(n *node, fields map[string]any, strict bool) {
@@ -297,30 +297,35 @@ func (w *walk) object(n *node, fields map[string]any, strict bool) {
 		case n.AdditionalProperties != nil:
 			w.below(step{name: name, key: true}, n.AdditionalProperties, value, strict)
 		case strict && !n.PreserveUnknown:
-			w.reportBelow(name, unknownField(n, fields, name))
+			w.path = append(w.path, step{name: name, key: name == ""})
+			w.reportWith(suggestion(n, fields, name), "there is no such field")
+			w.path = w.path[:len(w.path)-1]
 		}
 	}
 	for _, name := range n.Required {
 		if _, found := fields[name]; !found {
-			w.reportBelow(name, "is required, and is not there")
+			w.path = append(w.path, step{name: name})
+			w.report("is required, and is not there")
+			w.path = w.path[:len(w.path)-1]
 		}
 	}
 	w.size("fields", len(fields), n.MinProperties, n.MaxProperties)
 }
 
-func unknownField(n *node, fields map[string]any, name string) string {
+// suggestion is what to do about a field that the schema does not know.
+func suggestion(n *node, fields map[string]any, name string) string {
 	known := slices.Collect(maps.Keys(n.Properties))
-	if len(known) == 0 {
-		return "there is no such field, nor any other"
-	}
 	meant := nearest(name, known)
-	switch _, there := fields[meant]; {
+	_, there := fields[meant]
+	switch {
+	case len(known) == 0:
+		return "leave it out, there are none"
 	case meant == "":
-		return "there is no such field, only " + some(known)
+		return "there are only " + some(known)
 	case there:
-		return fmt.Sprintf("there is no such field: did you mean %s, which is there too?", meant)
+		return fmt.Sprintf("did you mean %s, which is there too?", meant)
 	}
-	return fmt.Sprintf("there is no such field: did you mean %s?", meant)
+	return fmt.Sprintf("did you mean %s?", meant)
 }
 
 func (w *walk) list(n *node, items []any, strict bool) {
@@ -433,21 +438,26 @@ func (w *walk) number(n *node, value any) {
 	}
 }
 
-func (w *walk) enumProblem(n *node, value any) string {
-	var texts, quoted []string
+func (w *walk) enumerated(n *node, value any) {
+	if slices.ContainsFunc(n.Enum, func(e any) bool { return same(e, value) }) {
+		return
+	}
+	var texts, all []string
 	for _, e := range n.Enum {
 		if text, ok := e.(string); ok {
 			texts = append(texts, text)
-			quoted = append(quoted, strconv.Quote(text))
+			all = append(all, strconv.Quote(text))
 		} else {
-			quoted = append(quoted, fmt.Sprint(e))
+			all = append(all, fmt.Sprint(e))
 		}
 	}
-	text, _ := value.(string)
-	if suggestion := nearest(text, texts); suggestion != "" && !w.secret {
-		return fmt.Sprintf("must be one of %s, not %s: did you mean %q?", strings.Join(quoted, ", "), w.describe(value), suggestion)
+	remedy := ""
+	if text, _ := value.(string); !w.secret {
+		if meant := nearest(text, texts); meant != "" {
+			remedy = fmt.Sprintf("did you mean %q?", meant)
+		}
 	}
-	return fmt.Sprintf("must be one of %s, not %s", strings.Join(quoted, ", "), w.describe(value))
+	w.reportWith(remedy, "must be one of %s, not %s", strings.Join(all, ", "), w.describe(value))
 }
 
 // alternatives judges the value by the schemas beside its own.

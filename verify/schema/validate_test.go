@@ -16,7 +16,8 @@ import (
 func texts(problems []Problem) string {
 	var lines []string
 	for _, p := range problems {
-		lines = append(lines, strings.TrimPrefix(p.Path+": "+p.Message, ": "))
+		line := strings.TrimPrefix(p.Path+": "+p.Message, ": ")
+		lines = append(lines, strings.TrimSuffix(line+": "+p.Remedy, ": "))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -83,9 +84,9 @@ spec.template.spec.volumes[0].configmap: there is no such field: did you mean co
 // What no golden object has, one keyword at a time. The schema is that of a field x of a custom resource.
 func TestKeywords(t *testing.T) {
 	for _, row := range []struct{ schema, value, want string }{
-		{`{"type": "object"}`, `{"a": 1}`, "x.a: there is no such field, nor any other"},
+		{`{"type": "object"}`, `{"a": 1}`, "x.a: there is no such field: leave it out, there are none"},
 		{`{"type": "object", "x-kubernetes-preserve-unknown-fields": true}`, `{"a": 1}`, ""},
-		{`{"x-kubernetes-preserve-unknown-fields": true, "properties": {"a": {"type": "object"}}}`, `{"a": {"b": 1}, "c": [1]}`, "x.a.b: there is no such field, nor any other"},
+		{`{"x-kubernetes-preserve-unknown-fields": true, "properties": {"a": {"type": "object"}}}`, `{"a": {"b": 1}, "c": [1]}`, "x.a.b: there is no such field: leave it out, there are none"},
 		{`{"type": "object", "additionalProperties": {"type": "integer"}}`, `{"a.b/c": "1"}`, `x[a.b/c]: must be a whole number, not "1": leave out the quotes`},
 		{`{"type": "object", "properties": {"a": {}}, "required": ["a"]}`, `{}`, "x.a: is required, and is not there"},
 		{`{"type": "object", "properties": {"a": {"default": 1}}, "required": ["a"]}`, `{}`, ""},
@@ -96,7 +97,7 @@ func TestKeywords(t *testing.T) {
 		{`{"type": "string", "nullable": true}`, `null`, ""},
 		{`{"type": "string"}`, `null`, "x: must be text, not null: leave the field out"},
 		{`{}`, `null`, ""},
-		{`{"type": "object"}`, `{"": 1}`, "x[]: there is no such field, nor any other"},
+		{`{"type": "object"}`, `{"": 1}`, "x[]: there is no such field: leave it out, there are none"},
 
 		{`{"type": "number"}`, `1.5`, ""},
 		{`{"type": "number"}`, `"1.5"`, `x: must be a number, not "1.5": leave out the quotes`},
@@ -176,16 +177,16 @@ func TestKeywords(t *testing.T) {
 
 func TestUnknownKind(t *testing.T) {
 	for _, row := range []struct{ object, want string }{
-		{`null`, "is no object: there is nothing in it"},
+		{`null`, "is no object"},
 		{`{}`, "apiVersion: must be a group and a version such as apps/v1, or v1"},
 		{`{apiVersion: 1, kind: Pod}`, "apiVersion: must be a group and a version such as apps/v1, or v1"},
 		{`{apiVersion: a/b/c, kind: Pod}`, "apiVersion: must be a group and a version such as apps/v1, or v1"},
 		{`{apiVersion: apps/, kind: Pod}`, "apiVersion: must be a group and a version such as apps/v1, or v1"},
 		{`{apiVersion: v1}`, "kind: must be the name of a kind such as Deployment"},
 		{`{apiVersion: v1, kind: [Pod]}`, "kind: must be the name of a kind such as Deployment"},
-		{`{apiVersion: apps/v1, kind: Deploymnet}`, "kind: there is no apps/v1 Deploymnet: did you mean Deployment?"},
-		{`{apiVersion: v1, kind: pod}`, "kind: there is no v1 pod: did you mean Pod?"},
-		{`{apiVersion: v1, kind: Deployment}`, "apiVersion: there is no v1 Deployment: did you mean apps/v1?"},
+		{`{apiVersion: apps/v1, kind: Deploymnet}`, "kind: there is no apps/v1 Deploymnet in Kubernetes 1.37: did you mean Deployment?"},
+		{`{apiVersion: v1, kind: pod}`, "kind: there is no v1 pod in Kubernetes 1.37: did you mean Pod?"},
+		{`{apiVersion: v1, kind: Deployment}`, "apiVersion: there is no v1 Deployment in Kubernetes 1.37: use apps/v1"},
 		{`{apiVersion: v1, kind: PodList}`, "kind: there is no v1 PodList in Kubernetes 1.37"},
 		{`{apiVersion: policy/v1beta1, kind: PodDisruptionBudget}`, "apiVersion: policy/v1beta1 PodDisruptionBudget is gone since Kubernetes 1.25: use policy/v1 PodDisruptionBudget"},
 		{`{apiVersion: policy/v1beta1, kind: PodSecurityPolicy}`, "kind: there is no policy/v1beta1 PodSecurityPolicy in Kubernetes 1.37"},
