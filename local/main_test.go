@@ -170,8 +170,12 @@ func command(t *testing.T, cache string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
+	compiled, err := exec.Command("go", "env", "GOCACHE").Output() // which is in the user's cache directory too
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+cache, "KUBECONFIG=")
+	cmd.Env = append(os.Environ(), asCommand+"=1", "XDG_CACHE_HOME="+cache, "GOCACHE="+strings.TrimSpace(string(compiled)), "KUBECONFIG=")
 	return cmd
 }
 

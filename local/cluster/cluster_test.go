@@ -95,6 +95,26 @@ func TestFailures(t *testing.T) {
 		}
 		answers(t)
 	})
+	t.Run("nodes are heard of again and again", func(t *testing.T) { // else they and their pods are not ready after 50 seconds
+		after := time.Now()
+		err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, 50*time.Second, true, func(ctx context.Context) (bool, error) {
+			nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return false, err
+			}
+			for _, n := range nodes.Items {
+				for _, c := range n.Status.Conditions {
+					if c.Type == corev1.NodeReady && !c.LastHeartbeatTime.After(after) {
+						return false, nil
+					}
+				}
+			}
+			return true, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("an expired credential", func(t *testing.T) {
 		path, err := c.ExpiredKubeconfig()
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/kwok/kustomize/stage/node/fast"
-	heartbeat "sigs.k8s.io/kwok/kustomize/stage/node/heartbeat-with-lease"
+	"sigs.k8s.io/kwok/kustomize/stage/node/heartbeat"
 	pod "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
 	"sigs.k8s.io/kwok/pkg/config"
 	"sigs.k8s.io/kwok/pkg/kwok/cmd"
@@ -39,7 +39,7 @@ func main() {
 func run() error {
 	stages := strings.Join([]string{
 		fast.DefaultNodeInit,
-		heartbeat.DefaultNodeHeartbeatWithLease,
+		heartbeat.DefaultNodeHeartbeat, // not the one with leases: who starts again must wait for those of before to expire
 		pod.DefaultPodReady,
 		pod.DefaultPodComplete,
 		pod.DefaultPodDelete,
