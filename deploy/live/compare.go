@@ -85,6 +85,9 @@ func (c *Cluster) compare(ctx context.Context, unit render.Unit, file render.Fil
 				x.fields = n.fields
 			}
 		}
+		if x.fields.Empty() {
+			return nil, fmt.Errorf("comparing %s with golden: the API server keeps no note of who writes what", x.name())
+		}
 		x.changed(applied.Object)
 	}
 	scaler, autoscaled := scaled[x.name()]
@@ -327,7 +330,7 @@ func stranger(all []note, key string) *note {
 	slices.SortFunc(all, note.compare)
 	last := all[len(all)-1]
 	ours := slices.IndexFunc(all, func(n note) bool { return n.is(manager) })
-	if last.is(manager) || ours >= 0 && (!last.fields.Has(fieldpath.MakePathOrDie("stringData", key)) || last.Time.Before(all[ours].Time)) {
+	if last.is(manager) || ours >= 0 && (!last.fields.Has(fieldpath.MakePathOrDie("stringData", key)) || last.when().Before(all[ours].when())) {
 		return nil
 	}
 	return &last

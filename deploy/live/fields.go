@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -59,22 +60,22 @@ func (n note) compare(other note) int {
 		return -1
 	case !n.is(manager) && other.is(manager):
 		return 1
-	case n.Time.Before(other.Time):
-		return -1
-	case other.Time.Before(n.Time):
-		return 1
 	}
-	return 0
+	return n.when().Compare(other.when())
 }
 
-// by says who and when. The API server does not say when a field was written through a subresource such as scale.
-func (d *Difference) by(n *note) {
-	if n == nil {
-		return
+// when is zero for what was written through a subresource such as scale: the API server does not say.
+func (n note) when() time.Time {
+	if n.Time == nil {
+		return time.Time{}
 	}
-	d.Manager = n.Manager
-	if n.Time != nil {
-		d.Time = n.Time.UTC()
+	return n.Time.UTC()
+}
+
+// by says who wrote what differs; nil says nothing.
+func (d *Difference) by(n *note) {
+	if n != nil {
+		d.Manager, d.Time = n.Manager, n.when()
 	}
 }
 

@@ -138,6 +138,9 @@ func TestWriter(t *testing.T) {
 			t.Errorf("%s was written by %q, want %q", field, got, want)
 		}
 	}
+	if n := writer(all, fieldpath.MakePathOrDie("d")); !n.when().IsZero() {
+		t.Errorf("d was written at %s", n.when())
+	}
 	if all[3].is(manager) {
 		t.Error("an update is taken for what was applied")
 	}

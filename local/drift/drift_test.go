@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -389,7 +390,7 @@ var changes = []struct {
 				if err != nil || len(sets.Items) != 1 {
 					return fmt.Errorf("%d sets: %w", len(sets.Items), err)
 				}
-				endpoints, err := w.client.CoreV1().Endpoints("wayne").List(ctx, of) //nolint:staticcheck // deprecated, and still there
+				endpoints, err := w.client.CoreV1().Endpoints("wayne").List(ctx, of)
 				if err != nil || len(endpoints.Items) != 1 {
 					return fmt.Errorf("%d endpoints: %w", len(endpoints.Items), err)
 				}
@@ -461,9 +462,7 @@ func configMap(namespace, name string, labels map[string]string) *corev1.ConfigM
 // deployment is one whose pods have the same labels and any image.
 func deployment(namespace, name string, labels map[string]string) *appsv1.Deployment {
 	template := podTemplate(name, nil)
-	for label, value := range labels {
-		template.Labels[label] = value
-	}
+	maps.Copy(template.Labels, labels)
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: labels},
 		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}, Template: template},
