@@ -35,9 +35,10 @@ type Flow struct {
 
 // An End is pods, or addresses.
 type End struct {
-	Namespace string               // of the pods; empty: addresses
+	Namespace string               // of the pods; empty where the end is addresses
 	Pods      metav1.LabelSelector // empty: every pod of the namespace
 	Addresses []netip.Prefix
+	Public    bool // every address that is not private
 }
 
 // Addresses that belong to no public host, from the registries of special-purpose addresses.
@@ -51,8 +52,6 @@ var (
 	// shared are those of them that clusters are given addresses from.
 	shared = cidrs("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 	public = everyAddress.minus(private)
-
-	anyPublic = End{Addresses: prefixesOf(public)}
 )
 
 // FactsOf is what the values of a fleet say, before anything is rendered of them. They have been validated.
@@ -221,7 +220,7 @@ func peerEnd(p render.Peer) End { return End{Namespace: p.Namespace, Pods: equal
 // reachable is these addresses; without any, it is every public one.
 func reachable(list []string) End {
 	if len(list) == 0 {
-		return anyPublic
+		return End{Public: true}
 	}
 	return End{Addresses: parsed(list)}
 }
@@ -246,6 +245,14 @@ func portOf(endpoint string) int32 {
 		return 80
 	}
 	return 443
+}
+
+// addresses is the end's; none of an end that is pods.
+func (e *End) addresses() addresses {
+	if e.Public {
+		return public.union(prefixes(e.Addresses...))
+	}
+	return prefixes(e.Addresses...)
 }
 
 // traffic is the flow's ports.

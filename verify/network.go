@@ -69,7 +69,7 @@ func newNetwork(f *Fleet) *network {
 			continue // of a tenant that another stands for
 		}
 		compiled := &flow{Flow: fl, from: selector(&fl.From.Pods), to: selector(&fl.To.Pods), traffic: fl.traffic()}
-		compiled.area = area{prefixes(slices.Concat(fl.From.Addresses, fl.To.Addresses)...), compiled.traffic}
+		compiled.area = area{fl.From.addresses().union(fl.To.addresses()), compiled.traffic}
 		n.pods = n.pods.minus(compiled.area.addresses)
 		key := [2]string{fl.From.Namespace, fl.To.Namespace}
 		n.flows[key] = append(n.flows[key], compiled)
