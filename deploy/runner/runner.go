@@ -235,7 +235,7 @@ func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, 
 		if c.verb == "destroy" && known {
 			return nil, usageError(fmt.Sprintf("tenants/ still has %s: take it out there, have that reviewed, and destroy it then", name))
 		}
-		if c.verb != "destroy" && !known {
+		if c.verb != "destroy" && c.verb != "recover" && !known {
 			return nil, usageError(fmt.Sprintf("the fleet %s has no unit %q", c.name, name))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
@@ -145,13 +146,42 @@ func (c *call) changed(unit string, m apitype.StepEventMetadata) {
 // open returns a unit's stack, and whether it was made just now.
 func (c *call) open(ctx context.Context, dir, unit string, run pulumi.RunFunc) (stack auto.Stack, fresh bool, err error) {
 	name := c.fleet.Name + "." + unit
-	options := []auto.LocalWorkspaceOption{
+	w, err := c.workspace(ctx, dir, run)
+	if err != nil {
+		return stack, false, err
+	}
+	// Each question costs the start of a process: what the cluster does not have is likely to be new.
+	if c.verb == "up" && c.deployed[unit] == "" {
+		stack, err = auto.NewStack(ctx, name, w)
+		if !auto.IsCreateStack409Error(err) {
+			return stack, err == nil, diagnosed(err)
+		}
+	}
+	stack, err = auto.SelectStack(ctx, name, w)
+	if auto.IsSelectStack404Error(err) && c.verb == "up" && c.deployed[unit] != "" {
+		return stack, false, fmt.Errorf("%s is deployed, and there is no state of it in %s: run recover, which builds it again, or name the backend that has it with -state", name, c.state)
+	}
+	if auto.IsSelectStack404Error(err) {
+		fresh = true
+		stack, err = auto.NewStack(ctx, name, w)
+	}
+	return stack, fresh, diagnosed(err)
+}
+
+// workspace is the folder from which Pulumi's CLI works on a stack.
+func (c *call) workspace(ctx context.Context, dir string, run pulumi.RunFunc) (auto.Workspace, error) {
+	backend := c.state
+	if strings.HasPrefix(backend, "file://") && !strings.Contains(backend, "?") {
+		backend += "?metadata=skip" // see mendAttributes
+	}
+	return auto.NewLocalWorkspace(ctx,
 		auto.Pulumi(c.pulumi),
 		auto.WorkDir(dir),
+		auto.Program(run),
 		auto.Project(workspace.Project{
 			Name:    tokens.PackageName(project),
 			Runtime: workspace.NewProjectRuntimeInfo("go", nil),
-			Backend: &workspace.ProjectBackend{URL: c.state},
+			Backend: &workspace.ProjectBackend{URL: backend},
 		}),
 		auto.SecretsProvider(c.secrets),
 		auto.EnvVars(map[string]string{
@@ -159,23 +189,7 @@ func (c *call) open(ctx context.Context, dir, unit string, run pulumi.RunFunc) (
 			// A workspace that is thrown away must not make a new salt each time.
 			"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
 		}),
-	}
-	// Each question costs the start of a process: what the cluster does not have is likely to be new.
-	if c.verb == "up" && c.deployed[unit] == "" {
-		stack, err = auto.NewStackInlineSource(ctx, name, project, run, options...)
-		if !auto.IsCreateStack409Error(err) {
-			return stack, err == nil, diagnosed(err)
-		}
-	}
-	stack, err = auto.SelectStackInlineSource(ctx, name, project, run, options...)
-	if auto.IsSelectStack404Error(err) && c.verb == "up" && c.deployed[unit] != "" {
-		return stack, false, fmt.Errorf("%s is deployed, and there is no state of it in %s: run recover, which builds it again, or name the backend that has it with -state", name, c.state)
-	}
-	if auto.IsSelectStack404Error(err) {
-		fresh = true
-		stack, err = auto.NewStackInlineSource(ctx, name, project, run, options...)
-	}
-	return stack, fresh, diagnosed(err)
+	)
 }
 
 // watch gives each of Pulumi's events to see while do runs. Pulumi does not close the stream when it fails
