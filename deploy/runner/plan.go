@@ -53,6 +53,7 @@ func (p *plan) read(e apitype.EngineEvent) {
 			p.lose(loss{object: objectName(d.URN), urn: d.URN, kind: render.Replaced, held: true})
 		case strings.Contains(message, "because it is protected"):
 			p.lose(loss{object: objectName(d.URN), urn: d.URN, kind: render.Deleted, held: true})
+		case message == "preview failed" || message == "update failed": // the end of what the others tell
 		case !slices.Contains(p.diagnostics, message):
 			p.diagnostics = append(p.diagnostics, message)
 		}

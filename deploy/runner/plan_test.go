@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ func TestPlans(t *testing.T) {
 				stepEvent(apitype.OpCreateReplacement, set, "acme/StatefulSet/cache", protected, protected),
 				stepEvent(apitype.OpReplace, set, "acme/StatefulSet/cache", protected, protected),
 				failure(set, "acme/StatefulSet/cache", `unable to replace resource "x" as it is currently marked for protection. To unprotect`),
+				{DiagnosticEvent: &apitype.DiagnosticEvent{Severity: "error", Message: "<{%reset%}>preview failed<{%reset%}>\n"}},
 			},
 			nil, "acme/StatefulSet/cache would be replaced because spec.serviceName cannot be changed in place", "",
 		},
@@ -113,5 +115,17 @@ func TestAReplacementIsOneStep(t *testing.T) {
 	p.read(stepEvent(apitype.OpSame, "pulumi:pulumi:Stack", "tenantry-prod.acme", nil, nil))
 	if len(p.steps) != 1 || p.steps[0] != (step{"replace", "acme/Deployment/api"}) {
 		t.Errorf("got %v", p.steps)
+	}
+}
+
+// TestAReplacementIsToldOnce reads the same, when it is done.
+func TestAReplacementIsToldOnce(t *testing.T) {
+	var out bytes.Buffer
+	c := &call{report: newReporter("prod", &out, &out, true)}
+	for _, op := range []apitype.OpType{apitype.OpDeleteReplaced, apitype.OpReplace, apitype.OpCreateReplacement} {
+		c.changed("acme", apitype.StepEventMetadata{Op: op, URN: urn(deploy, "acme/Deployment/api")})
+	}
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"op":"replace","object":"acme/Deployment/api"`) {
+		t.Errorf("got %s", got)
 	}
 }

@@ -136,9 +136,10 @@ func (c *call) work(_ context.Context, unit string, hide hider, do func(dir stri
 	return o
 }
 
-// changed tells of an object that was changed.
+// changed tells of an object that was changed, once: the two halves of a replacement are part of it.
 func (c *call) changed(unit string, m apitype.StepEventMetadata) {
-	if object := objectName(m.URN); object != "" && m.Op != apitype.OpSame {
+	half := m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced
+	if object := objectName(m.URN); object != "" && m.Op != apitype.OpSame && !half {
 		c.report.tell(Event{Event: "resource", Unit: unit, Op: string(m.Op), Object: object})
 	}
 }
