@@ -24,6 +24,21 @@ type Facts struct {
 	Cluster []netip.Prefix
 	// Flows are the paths that are meant to be open, besides those within a namespace.
 	Flows []Flow
+
+	// Kubernetes is the minor version that runs, such as "1.36".
+	Kubernetes string
+	// Registries are the places that all images come from: a host, and a path where there is one.
+	Registries []string
+	// Grants are what service accounts may do. One that has none may do nothing, and has no token.
+	Grants []Grant
+	// Dedicated are the tenants with nodes of their own, Sandboxed those whose application has a kernel of
+	// its own.
+	Dedicated, Sandboxed []string
+	// Buckets and Servers are what lies outside the namespace of the one tenant that each belongs to.
+	Buckets []Bucket
+	Servers []Server
+	// Pools are all nodes. None: they have not been declared, and nothing is held against them.
+	Pools []Pool
 }
 
 // A Flow is one path that is meant to be open. No flow makes a path between two tenants right.
@@ -66,6 +81,7 @@ func FactsOf(f *render.Fleet) Facts {
 	for i := range f.Tenants {
 		a.tenant(&f.Tenants[i])
 	}
+	a.workloads()
 	return facts
 }
 

@@ -34,6 +34,8 @@ func Rules() []Rule {
 type subject struct {
 	*Fleet
 	network *network
+	pods    []*template
+	fleets  []Fleet // all of them: names in the world are one tenant's in all
 }
 
 // A Finding is one place where a rule does not hold.
@@ -74,7 +76,7 @@ func Check(fleets []Fleet, exceptions []Exception, today time.Time) Report {
 	var r Report
 	var all []Finding
 	for i := range fleets {
-		s := &subject{&fleets[i], newNetwork(&fleets[i])}
+		s := &subject{&fleets[i], newNetwork(&fleets[i]), templatesOf(&fleets[i]), fleets}
 		for _, rule := range Rules() {
 			if rule.check != nil {
 				all = append(all, rule.check(s)...)
