@@ -45,7 +45,7 @@ func TestRun(t *testing.T) {
 		if objects[i], err = client.Resource(resource).Namespace("default").Create(t.Context(), o, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if isReady(*objects[i]) {
+		if readiness(objects[i]) != 0 {
 			t.Errorf("%s is ready before anybody says so", kinds[i])
 		}
 	}
@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 			err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 				var err error
 				objects[i], err = client.Resource(resource).Namespace("default").Get(ctx, "one", metav1.GetOptions{})
-				return err == nil && objects[i].GetGeneration() == generation && isReady(*objects[i]), err
+				return err == nil && readiness(objects[i]) == generation, err
 			})
 			if err != nil {
 				t.Errorf("%s of generation %d is not ready: %v: %v", kinds[i], generation, err, objects[i].Object)
@@ -75,4 +75,18 @@ func TestRun(t *testing.T) {
 		}
 	}
 	readyAt(2)
+}
+
+// readiness is the generation of which the only condition says that it is ready, or 0.
+func readiness(o *unstructured.Unstructured) int64 {
+	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	if len(conditions) != 1 {
+		return 0
+	}
+	c, _ := conditions[0].(map[string]any)
+	generation, _ := c["observedGeneration"].(int64)
+	if c["type"] != "Ready" || c["status"] != "True" {
+		return 0
+	}
+	return generation
 }
