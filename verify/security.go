@@ -440,4 +440,3 @@ func (t *template) listens(port corev1.ServicePort) (string, *corev1.Container) 
 	}
 	return "", nil
 }
-

@@ -25,7 +25,7 @@ type Rule struct {
 
 // Rules lists every rule by its identifier.
 func Rules() []Rule {
-	rules := slices.Concat([]Rule{exceptionRule, kindRule}, networkRules, podRules)
+	rules := slices.Concat([]Rule{exceptionRule, kindRule}, networkRules, identityRules, podRules)
 	slices.SortFunc(rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	return rules
 }
@@ -34,6 +34,7 @@ func Rules() []Rule {
 type subject struct {
 	*Fleet
 	network *network
+	access  *access
 	pods    []*template
 	fleets  []Fleet // all of them: names in the world are one tenant's in all
 }
@@ -76,7 +77,7 @@ func Check(fleets []Fleet, exceptions []Exception, today time.Time) Report {
 	var r Report
 	var all []Finding
 	for i := range fleets {
-		s := &subject{&fleets[i], newNetwork(&fleets[i]), templatesOf(&fleets[i]), fleets}
+		s := &subject{&fleets[i], newNetwork(&fleets[i]), newAccess(&fleets[i]), templatesOf(&fleets[i]), fleets}
 		for _, rule := range Rules() {
 			if rule.check != nil {
 				all = append(all, rule.check(s)...)
