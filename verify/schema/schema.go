@@ -209,7 +209,10 @@ func load(r io.Reader) ([]*Set, error) {
 				s.kinds[*d.Kind] = d
 			}
 		}
-		for _, d := range s.definitions {
+		for _, d := range doc.Definitions {
+			if s.definitions[d.Name] != d {
+				continue // of another minor
+			}
 			if err := s.checkReferences(d.Schema); err != nil {
 				return nil, fmt.Errorf("reading the schema %s of Kubernetes %s: %w", d.Name, name(minor), err)
 			}

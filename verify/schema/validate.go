@@ -468,7 +468,8 @@ func (w *walk) alternatives(n *node, value any) {
 	// What is wrong for each of the alternatives.
 	try := func(parts []*node) (wrong []string, fits int) {
 		for _, part := range parts {
-			trial := &walk{set: w.set, secret: w.secret, path: w.path}
+			trial := *w
+			trial.problems = nil
 			if trial.value(part, value, false); trial.problems == nil {
 				fits++
 				continue
