@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -76,28 +75,37 @@ type openings struct {
 	network *network
 	rule    string
 	remedy  string
-	byPlace map[string]*open
+	byPlace map[place]*open
 	list    []*open
 }
 
+// A place is the rule of a policy that allows a path, or the pod that no policy binds.
+type place struct {
+	pod  *pod
+	rule *rule
+}
+
 // blame adds a path to what one rule of a policy allows. Without a rule it is the pod that no policy binds.
-func (o *openings) blame(p *pod, r *rule, d direction, message string) {
-	object, field := p.object, ""
-	if r != nil {
-		object, field = r.policy.object, r.field
-	} else {
-		message += "; no policy binds the pod's " + d.String()
+func (o *openings) blame(p *pod, r *rule, d direction, message func() string) {
+	at := place{rule: r}
+	if r == nil {
+		at.pod = p
 	}
-	place := strings.Join([]string{p.space.name, object.File, field, object.ID()}, " ")
-	if found := o.byPlace[place]; found != nil {
+	if found := o.byPlace[at]; found != nil {
 		found.more++
 		return
 	}
 	if o.byPlace == nil {
-		o.byPlace = map[string]*open{}
+		o.byPlace = map[place]*open{}
 	}
-	found := &open{finding: o.network.finding(o.rule, p.space, object, field, message, o.remedy)}
-	o.byPlace[place] = found
+	object, field, text := p.object, "", message()
+	if r != nil {
+		object, field = r.policy.object, r.field
+	} else {
+		text += "; no policy binds the pod's " + d.String()
+	}
+	found := &open{finding: o.network.finding(o.rule, p.space, object, field, text, o.remedy)}
+	o.byPlace[at] = found
 	o.list = append(o.list, found)
 }
 
@@ -144,18 +152,23 @@ func (n *network) each(visit func(from, to *pod, t traffic)) {
 
 // blamePath blames the sender's rules for a path, or the receiver's where the sender is nobody's.
 func (o *openings) blamePath(from, to *pod, t traffic) {
-	message := fmt.Sprintf("%s reaches %s: %s", from.inWords(), to.inWords(), t)
-	out, in := o.network.because(from, to, t)
-	p, rules, d := from, out, egress
+	p, d := from, egress
 	if from.space.unit == nil {
-		p, rules, d = to, in, ingress
-	} else if len(in) > 0 {
-		message += fmt.Sprintf("; %s of %s in %s lets it in", in[0].field, in[0].policy.object.ID(), to.space.name)
+		p, d = to, ingress
 	}
-	if len(rules) == 0 {
-		rules = []*rule{nil}
+	message := func() string {
+		text := fmt.Sprintf("%s reaches %s: %s", from.inWords(), to.inWords(), t)
+		if _, in := o.network.because(from, to, t); d == egress && len(in) > 0 {
+			text += fmt.Sprintf("; %s of %s in %s lets it in", in[0].field, in[0].policy.object.ID(), to.space.name)
+		}
+		return text
 	}
-	for _, r := range rules {
+	if !p.sides[d].isolated {
+		o.blame(p, nil, d, message)
+		return
+	}
+	out, in := o.network.because(from, to, t)
+	for _, r := range [...][]*rule{ingress: in, egress: out}[d] {
 		o.blame(p, r, d, message)
 	}
 }
@@ -199,7 +212,9 @@ func toAddresses(id string) func(*subject) []Finding {
 		n.beyond(egress, func(p *pod, r *rule, rest []area) {
 			for _, a := range rest {
 				if part := a.addresses.intersect(about); len(part) > 0 {
-					o.blame(p, r, egress, fmt.Sprintf("%s reaches %s: %s", p.inWords(), addressList(prefixesOf(part)), a.traffic))
+					o.blame(p, r, egress, func() string {
+						return fmt.Sprintf("%s reaches %s: %s", p.inWords(), rangesOf(part), a.traffic)
+					})
 				}
 			}
 		})
@@ -210,7 +225,9 @@ func toAddresses(id string) func(*subject) []Finding {
 func fromAddresses(s *subject) []Finding {
 	o := openings{network: s.network, rule: "network/inbound", remedy: "name the pods that may come in by their labels and their namespace"}
 	s.network.beyond(ingress, func(p *pod, r *rule, rest []area) {
-		o.blame(p, r, ingress, fmt.Sprintf("%s is reached from %s: %s", p.inWords(), addressList(prefixesOf(rest[0].addresses)), rest[0].traffic))
+		o.blame(p, r, ingress, func() string {
+			return fmt.Sprintf("%s is reached from %s: %s", p.inWords(), rangesOf(rest[0].addresses), rest[0].traffic)
+		})
 	})
 	return o.findings()
 }

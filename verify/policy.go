@@ -153,8 +153,11 @@ func (c *cluster) between(from, to *pod) traffic {
 		return everything
 	}
 	out := c.allowed(from.sides[egress], to, to)
-	if out.none() {
+	switch {
+	case out.none() || !to.sides[ingress].isolated:
 		return out
+	case !from.sides[egress].isolated:
+		return c.allowed(to.sides[ingress], from, to)
 	}
 	return out.intersect(c.allowed(to.sides[ingress], from, to))
 }

@@ -136,29 +136,28 @@ func cidrs(list ...string) addresses {
 	return prefixes(parsed...)
 }
 
-// prefixesOf writes a set of addresses as the fewest address ranges.
-func prefixesOf(s addresses) []netip.Prefix {
-	var out []netip.Prefix
-	for _, i := range s {
-		for first := i.first; ; {
-			bits := first.BitLen()
-			for bits > 0 {
-				wider := netip.PrefixFrom(first, bits-1)
-				if wider.Masked().Addr() != first || prefixes(wider)[0].last.Compare(i.last) > 0 {
-					break
-				}
-				bits--
-			}
-			p := netip.PrefixFrom(first, bits)
-			out = append(out, p)
-			last := prefixes(p)[0].last
-			if last == i.last {
-				break
-			}
-			first = last.Next()
+// rangesOf lists at most some of the ranges of a set of addresses: "10.0.0.0/8, 192.0.2.1-192.0.2.9".
+func rangesOf(s addresses) string {
+	const most = 4
+	var list []string
+	for _, i := range s[:min(len(s), most)] {
+		bits := 0
+		for a, b := i.first.AsSlice(), i.last.AsSlice(); bits < len(a)*8 && (a[bits/8]^b[bits/8])<<(bits%8)&0x80 == 0; {
+			bits++
+		}
+		switch p := netip.PrefixFrom(i.first, bits); {
+		case len(prefixes(p).minus(addresses{i})) > 0 || p.Masked().Addr() != i.first:
+			list = append(list, i.first.String()+"-"+i.last.String())
+		case p.IsSingleIP():
+			list = append(list, i.first.String())
+		default:
+			list = append(list, p.String())
 		}
 	}
-	return out
+	if len(s) > most {
+		list = append(list, fmt.Sprintf("%d more ranges", len(s)-most))
+	}
+	return strings.Join(list, ", ")
 }
 
 // A protocol indexes a traffic.
@@ -256,17 +255,3 @@ func without(areas, others []area) []area {
 	}
 	return areas
 }
-
-func (a addressList) String() string {
-	list := make([]string, 0, len(a))
-	for _, p := range a {
-		list = append(list, p.String())
-	}
-	if most := 4; len(list) > most {
-		list = append(list[:most], fmt.Sprintf("and %d more ranges", len(a)-most))
-	}
-	return strings.Join(list, ", ")
-}
-
-// An addressList is address ranges, for people.
-type addressList []netip.Prefix

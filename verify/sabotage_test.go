@@ -246,7 +246,7 @@ func (c crossing) more(there crossing) []string {
 	}
 	for end, areas := range c.outside {
 		for _, a := range without(areas, there.outside[end]) {
-			list = append(list, fmt.Sprintf("%s %s: %s", end, addressList(prefixesOf(a.addresses)), a.traffic))
+			list = append(list, fmt.Sprintf("%s %s: %s", end, rangesOf(a.addresses), a.traffic))
 		}
 	}
 	slices.Sort(list)
