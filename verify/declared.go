@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -29,7 +28,7 @@ type Bucket struct {
 	Name     string
 }
 
-// A Server is a database or a cache outside the cluster, and the tenant that it belongs to.
+// A Server is a database or a cache outside the cluster, and a tenant that it belongs to.
 type Server struct {
 	Tenant  string
 	Address string // as it stands in URLs and settings: host:port, and /database where there is one
@@ -52,8 +51,10 @@ func (a author) workloads() {
 	f, facts := a.fleet, a.facts
 	facts.Kubernetes = f.Cluster.Kubernetes
 	facts.Registries = []string{f.Cluster.Registry}
+	facts.Tiers = map[string]string{}
 	for i := range f.Tenants {
 		t := &f.Tenants[i]
+		facts.Tiers[t.Name] = t.Tier.String()
 		facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: "deployer"})
 		if t.API.ReadsPods {
 			facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: "api", Verbs: []string{"get", "list", "watch"}, Resources: []string{"pods"}})
@@ -80,10 +81,12 @@ func (a author) workloads() {
 		}
 		switch c := t.Cache.(type) {
 		case render.ExternalRedis:
-			if c.Sentinel == nil {
-				facts.Servers = append(facts.Servers, Server{t.Name, net.JoinHostPort(c.Host, strconv.Itoa(int(cmp.Or(c.Port, 6379))))})
-			} else {
-				facts.Servers = append(facts.Servers, Server{t.Name, strings.Join(c.Sentinel.Nodes, ",")})
+			nodes := []string{net.JoinHostPort(c.Host, strconv.Itoa(int(cmp.Or(c.Port, 6379))))}
+			if c.Sentinel != nil {
+				nodes = c.Sentinel.Nodes
+			}
+			for _, node := range nodes {
+				facts.Servers = append(facts.Servers, Server{t.Name, node})
 			}
 		case render.Valkey, render.NoCache:
 		default:

@@ -31,6 +31,8 @@ type Facts struct {
 	Registries []string
 	// Grants are what service accounts may do. One that has none may do nothing, and has no token.
 	Grants []Grant
+	// Tiers is the tier of each tenant by its name. It decides the priority of the tenant's pods.
+	Tiers map[string]string
 	// Dedicated are the tenants with nodes of their own, Sandboxed those whose application has a kernel of
 	// its own.
 	Dedicated, Sandboxed []string

@@ -457,7 +457,7 @@ func tokens(s *subject) []Finding {
 		id := t.unit.Name + "/" + t.account()
 		may := declares[id] && bound[id]
 		own, rendered := mounts[id]
-		if t.made && !rendered && t.field != "spec.dnsNames" {
+		if t.made && !rendered && !t.solver() {
 			continue // the account is the operator's too
 		}
 		field, has := t.at("automountServiceAccountToken"), own || !rendered

@@ -175,10 +175,15 @@ func clusterTemplate(o Object, u *Unit, w *unstructured.Unstructured) *template 
 	s := &c.Spec
 	t := &template{unit: u, object: o, field: "spec", made: true, most: max(1, int64(s.Instances))}
 	t.meta = &metav1.ObjectMeta{
-		Annotations: s.InheritedMetadata.Annotations,
+		Annotations: labelled(s.InheritedMetadata.Annotations),
 		Labels: labelled(map[string]string{
 			"cnpg.io/cluster": w.GetName(), "cnpg.io/podRole": "instance",
 		}, s.InheritedMetadata.Labels),
+	}
+	for key, value := range w.GetAnnotations() {
+		if strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix) {
+			t.meta.Annotations[key] = value
+		}
 	}
 	security := c.container()
 	postgres := corev1.Container{
@@ -391,6 +396,11 @@ func solverTemplates(o Object, u *Unit, c *certv1.Certificate, issuer *acmev1.AC
 		all = append(all, t)
 	}
 	return all
+}
+
+// solver says that the pods are cert-manager's.
+func (t *template) solver() bool {
+	return t.object.GetObjectKind().GroupVersionKind().Group == certv1.SchemeGroupVersion.Group
 }
 
 // override has an issuer's own template change that of a solver, as cert-manager does.

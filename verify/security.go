@@ -61,6 +61,11 @@ var podRules = []Rule{
 		check:    perPod("pods/placement", placed),
 	},
 	{
+		ID:       "pods/priority",
+		Protects: "When nodes are short, tenants are served by their tiers, after the platform: no tenant's pods go before.",
+		check:    perPod("pods/priority", ranked),
+	},
+	{
 		ID:       "pods/probes",
 		Protects: "A Service sends traffic only to what says that it is ready, and what hangs is started again.",
 		check:    probed,
@@ -371,8 +376,7 @@ func placed(s *subject, t *template, blame blame) {
 	if selects && selected != tenant {
 		blame(t.at("nodeSelector"), "its pods run on the nodes of "+selected, "take it out")
 	}
-	acme := t.made && t.field == "spec.dnsNames" // for the minute that it lives, cert-manager runs it where it likes
-	if slices.Contains(s.Facts.Dedicated, tenant) && !acme {
+	if slices.Contains(s.Facts.Dedicated, tenant) && !t.solver() { // which cert-manager runs where it likes, for a minute
 		if !selects {
 			blame(t.at("nodeSelector"), "its pods run beside other tenants', and the tenant has nodes of its own", fmt.Sprintf("select %s: %s", render.TenantLabel, tenant))
 		}
@@ -385,6 +389,13 @@ func placed(s *subject, t *template, blame blame) {
 		if class := t.spec.RuntimeClassName; class == nil || *class != "sandboxed" {
 			blame(t.at("runtimeClassName"), "the tenant's own code shares the kernel of its node with other tenants", "set it to sandboxed")
 		}
+	}
+}
+
+func ranked(s *subject, t *template, blame blame) {
+	tier, tenant := s.Facts.Tiers[t.unit.Name]
+	if class := "tenant-" + tier; tenant && t.spec.PriorityClassName != class && (!t.solver() || t.spec.PriorityClassName != "") {
+		blame(t.at("priorityClassName"), fmt.Sprintf("its pods have the priority %q", t.spec.PriorityClassName), "make it "+class)
 	}
 }
 

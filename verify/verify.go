@@ -25,7 +25,7 @@ type Rule struct {
 
 // Rules lists every rule by its identifier.
 func Rules() []Rule {
-	rules := slices.Concat([]Rule{exceptionRule, kindRule}, networkRules, identityRules, podRules)
+	rules := slices.Concat([]Rule{exceptionRule, kindRule}, networkRules, identityRules, nameRules, podRules)
 	slices.SortFunc(rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	return rules
 }
@@ -36,7 +36,7 @@ type subject struct {
 	network *network
 	access  *access
 	pods    []*template
-	fleets  []Fleet // all of them: names in the world are one tenant's in all
+	names   *names
 }
 
 // A Finding is one place where a rule does not hold.
@@ -76,8 +76,9 @@ type Excepted struct {
 func Check(fleets []Fleet, exceptions []Exception, today time.Time) Report {
 	var r Report
 	var all []Finding
+	names := newNames(fleets)
 	for i := range fleets {
-		s := &subject{&fleets[i], newNetwork(&fleets[i]), newAccess(&fleets[i]), templatesOf(&fleets[i]), fleets}
+		s := &subject{&fleets[i], newNetwork(&fleets[i]), newAccess(&fleets[i]), templatesOf(&fleets[i]), names}
 		for _, rule := range Rules() {
 			if rule.check != nil {
 				all = append(all, rule.check(s)...)
