@@ -35,13 +35,17 @@ func TestDrift(t *testing.T) {
 		run  func(*testing.T)
 	}{ // each leans on those before it
 		{"an empty cluster, without the kinds of operators, lacks everything", func(t *testing.T) {
-			for i, d := range w.drift(t) {
+			report := w.drift(t)
+			for _, d := range report {
 				if d.What != live.Missing {
-					t.Errorf("%d: %+v", i, d)
+					t.Errorf("%+v", d)
 				}
 			}
-			if got, want := len(w.drift(t)), w.objects(); got != want {
+			if got, want := len(report), w.objects(); got != want {
 				t.Errorf("%d objects are missing, want %d", got, want)
+			}
+			if complaints, err := open(t).Unhealthy(t.Context(), []string{"acme"}); err != nil || complaints != nil {
+				t.Errorf("unhealthy: %v, %v", complaints, err)
 			}
 		}},
 		{"what is applied settles", func(t *testing.T) {
@@ -293,6 +297,16 @@ var changes = []struct {
 			w.create(t, "kubectl-create", deployment("umbrella", "api", nil))
 		},
 		live.Report{{Unit: "umbrella", Object: "umbrella/Deployment/api", What: live.Refused, Path: `.spec.selector`, Reason: "field is immutable"}},
+	},
+	{
+		"finalizers of operators, and one of them where it does not belong",
+		func(t *testing.T, w *world) {
+			w.patch(t, "manager", "Database", "acme", "database", `{"metadata":{"finalizers":["cnpg.io/deleteDatabase"]}}`)
+			w.patch(t, "envoy-gateway", "GatewayClass", "", "envoy", `{"metadata":{"finalizers":["gateway-exists-finalizer.gateway.networking.k8s.io"]}}`)
+			w.patch(t, "external-secrets", "ExternalSecret", "globex", "settings", `{"metadata":{"finalizers":["externalsecrets.external-secrets.io/externalsecret-cleanup"]}}`)
+			w.patch(t, "manager", "Cluster", "acme", "database", `{"metadata":{"finalizers":["cnpg.io/deleteDatabase"]}}`)
+		},
+		live.Report{{Unit: "acme", Object: "acme/Cluster/database", What: live.Added, Path: `.metadata.finalizers["cnpg.io/deleteDatabase"]`, Live: "cnpg.io/deleteDatabase", Manager: "manager"}},
 	},
 	{
 		"golden has less than what was deployed",
