@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -256,13 +257,8 @@ func (n *network) beyond(d direction, visit func(p *pod, r *rule, rest []area)) 
 				continue
 			}
 			areas := p.outside(d)
-			rules := make([]*rule, 0, len(areas))
-			for r := range areas {
-				rules = append(rules, r)
-			}
-			slices.SortFunc(rules, compareRules)
 			meant := n.meantOutside(p, d)
-			for _, r := range rules {
+			for _, r := range sortedRules(areas) {
 				if rest := without([]area{areas[r]}, meant); len(rest) > 0 {
 					visit(p, r, rest)
 				}
@@ -271,8 +267,14 @@ func (n *network) beyond(d direction, visit func(p *pod, r *rule, rest []area)) 
 	}
 }
 
-func compareRules(a, b *rule) int {
-	return cmp.Or(cmp.Compare(a.policy.object.File, b.policy.object.File), cmp.Compare(a.policy.object.ID(), b.policy.object.ID()), cmp.Compare(a.field, b.field))
+// sortedRules is the rules that allow areas, by file and field.
+func sortedRules(areas map[*rule]area) []*rule {
+	return slices.SortedFunc(maps.Keys(areas), func(a, b *rule) int {
+		if a == nil || b == nil {
+			return 0 // it is the only one
+		}
+		return cmp.Or(cmp.Compare(a.policy.object.File, b.policy.object.File), cmp.Compare(a.policy.object.ID(), b.policy.object.ID()), cmp.Compare(a.field, b.field))
+	})
 }
 
 func defaultDeny(s *subject) []Finding {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -408,15 +409,13 @@ func witness(s *metav1.LabelSelector) labels.Set {
 
 // strangerName is what to call pods of which only some labels are known.
 func strangerName(set labels.Set) string {
-	for _, key := range []string{"app.kubernetes.io/name", "k8s-app", "gateway.envoyproxy.io/owning-gateway-name"} {
-		if set[key] != "" {
-			return set[key]
-		}
-	}
-	if len(set) == 0 {
+	switch {
+	case len(set) == 0:
 		return "any pod"
+	case set["gateway.envoyproxy.io/owning-gateway-name"] != "":
+		return "proxy of the gateway " + set["gateway.envoyproxy.io/owning-gateway-name"]
 	}
-	return set.String()
+	return cmp.Or(set["app.kubernetes.io/name"], set["k8s-app"], set.String())
 }
 
 // meant is the traffic between two pods that flows declare.
