@@ -15,8 +15,12 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 
+	"github.com/tenantry/tenantry/local/cluster"
 	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/tenants"
 )
@@ -31,7 +35,8 @@ func TestUp(t *testing.T) {
 	}
 	var keys [2][]byte
 	for i := range keys {
-		r := runUp(t, cache, "-dir", dir)
+		r := newUp(t, cache, "-dir", dir)
+		r.start(t)
 		r.await(t, "it runs until interrupted", func() bool { return strings.Contains(r.said(t), "it runs until interrupted") })
 		table, err := os.ReadFile(r.stdout)
 		if err != nil {
@@ -77,36 +82,55 @@ func TestUp(t *testing.T) {
 	}
 }
 
-// TestUpEnds: when it is interrupted or killed while Pulumi works, nothing goes on.
-func TestUpEnds(t *testing.T) {
-	for _, signal := range []os.Signal{os.Interrupt, os.Kill} {
-		t.Run(signal.String(), func(t *testing.T) {
-			cache := isolatedCache(t)
-			r := runUp(t, cache)
-			r.await(t, "Pulumi's provider", func() bool {
-				all := processes(t)
-				mine := below(all, []int{r.cmd.Process.Pid})
-				return slices.ContainsFunc(all, func(p process) bool {
-					return slices.Contains(mine, p.pid) && strings.HasPrefix(p.name, "pulumi-resource")
-				})
-			})
-			children := below(processes(t), []int{r.cmd.Process.Pid})
-			if err := r.cmd.Process.Signal(signal); err != nil {
-				t.Fatal(err)
-			}
-			exit, ok := errors.AsType[*exec.ExitError](r.cmd.Wait())
-			if signal == os.Interrupt && (!ok || exit.ExitCode() != 1) {
-				t.Errorf("interrupted: %v, want exit code 1", exit)
-			}
-			gone(t, children)
-			if signal == os.Kill {
-				return // its directory is the next one's to remove: see TestDirectories
-			}
-			left, err := filepath.Glob(filepath.Join(cache, "tenantry", "run", "*"))
-			if err != nil || left != nil {
-				t.Errorf("left behind: %v, %v", left, err)
-			}
-		})
+// TestUpInterrupted: Pulumi ends in order, and nothing is left behind.
+func TestUpInterrupted(t *testing.T) {
+	cache := isolatedCache(t)
+	r := newUp(t, cache)
+	r.start(t)
+	children := r.awaitProvider(t)
+	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](r.cmd.Wait()); !ok || exit.ExitCode() != 1 {
+		t.Errorf("interrupted: %v, want exit code 1", exit)
+	}
+	if said := r.said(t); !strings.Contains(said, "local: deploying the fleet staging: exit status 1\n") {
+		t.Errorf("the deploy command did not end by itself:\n%s", said)
+	}
+	gone(t, children)
+	left, err := filepath.Glob(filepath.Join(cache, "tenantry", "run", "*"))
+	if err != nil || left != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestUpKilled: deploying to a cluster that stays does not go on.
+func TestUpKilled(t *testing.T) {
+	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(tenants.Fleets()[1]), Contexts: []string{"staging"}, Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	client, err := kubernetes.NewForConfig(c.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newUp(t, isolatedCache(t), "-dir", t.TempDir())
+	r.cmd.Env = append(r.cmd.Env, "KUBECONFIG="+c.Kubeconfig())
+	r.start(t)
+	children := r.awaitProvider(t)
+	if err := r.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.cmd.Wait() // killed
+	gone(t, children)
+	// It was at the platform, and the tenants come after it.
+	if _, err := client.CoreV1().Namespaces().Get(t.Context(), "acme", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a tenant is deployed all the same: %v", err)
 	}
 }
 
@@ -125,10 +149,14 @@ type running struct {
 	stdout, stderr string // files
 }
 
-func runUp(t *testing.T, cache string, args ...string) *running {
+func newUp(t *testing.T, cache string, args ...string) *running {
 	t.Helper()
 	dir := t.TempDir()
-	r := &running{command(t, cache, append([]string{"up"}, args...)...), filepath.Join(dir, "stdout"), filepath.Join(dir, "stderr")}
+	return &running{command(t, cache, append([]string{"up"}, args...)...), filepath.Join(dir, "stdout"), filepath.Join(dir, "stderr")}
+}
+
+func (r *running) start(t *testing.T) {
+	t.Helper()
 	for path, to := range map[string]*io.Writer{r.stdout: &r.cmd.Stdout, r.stderr: &r.cmd.Stderr} {
 		file, err := os.Create(path)
 		if err != nil {
@@ -146,7 +174,19 @@ func runUp(t *testing.T, cache string, args ...string) *running {
 			_ = r.cmd.Wait()
 		}
 	})
-	return r
+}
+
+// awaitProvider returns all processes of the command as soon as Pulumi's provider is one of them.
+func (r *running) awaitProvider(t *testing.T) (children []int) {
+	t.Helper()
+	r.await(t, "Pulumi's provider", func() bool {
+		all := processes(t)
+		children = below(all, []int{r.cmd.Process.Pid})
+		return slices.ContainsFunc(all, func(p process) bool {
+			return slices.Contains(children, p.pid) && strings.HasPrefix(p.name, "pulumi-resource")
+		})
+	})
+	return children
 }
 
 func (r *running) said(t *testing.T) string {

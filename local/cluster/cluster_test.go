@@ -63,6 +63,27 @@ func TestFailures(t *testing.T) {
 	if err := ask("kept"); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("nodes are heard of again and again", func(t *testing.T) {
+		// Who is not heard of for 50 seconds is not ready, and its pods are not.
+		after := time.Now()
+		err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, 40*time.Second, true, func(ctx context.Context) (bool, error) {
+			nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return false, err
+			}
+			for _, n := range nodes.Items {
+				for _, c := range n.Status.Conditions {
+					if c.Type == corev1.NodeReady && !c.LastHeartbeatTime.After(after) {
+						return false, nil
+					}
+				}
+			}
+			return true, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	for _, component := range []Component{APIServer, Etcd, Kwok} {
 		t.Run(string(component)+" stops and starts again", func(t *testing.T) {
 			if err := c.Stop(component); err != nil {
@@ -94,26 +115,6 @@ func TestFailures(t *testing.T) {
 			t.Fatal(err)
 		}
 		answers(t)
-	})
-	t.Run("nodes are heard of again and again", func(t *testing.T) { // else they and their pods are not ready after 50 seconds
-		after := time.Now()
-		err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, 50*time.Second, true, func(ctx context.Context) (bool, error) {
-			nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-			if err != nil {
-				return false, err
-			}
-			for _, n := range nodes.Items {
-				for _, c := range n.Status.Conditions {
-					if c.Type == corev1.NodeReady && !c.LastHeartbeatTime.After(after) {
-						return false, nil
-					}
-				}
-			}
-			return true, nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
 	})
 	t.Run("an expired credential", func(t *testing.T) {
 		path, err := c.ExpiredKubeconfig()
