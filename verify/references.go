@@ -340,11 +340,11 @@ func referencesResolve(s *subject) []Finding {
 			message := ""
 			switch {
 			case !found:
-				message = fmt.Sprintf("there is no %s in %s", l.to, u.Name)
+				message = "there is no "+l.to
 			case keys != nil:
 				for _, key := range l.keys {
 					if !slices.Contains(keys, key) {
-						message = fmt.Sprintf("%s of %s has no key %s", l.to, u.Name, key)
+						message = fmt.Sprintf("%s has no key %s", l.to, key)
 					}
 				}
 			}

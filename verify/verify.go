@@ -25,7 +25,7 @@ type Rule struct {
 
 // Rules lists every rule by its identifier.
 func Rules() []Rule {
-	rules := slices.Concat([]Rule{exceptionRule, kindRule}, networkRules, identityRules, nameRules, podRules)
+	rules := slices.Concat([]Rule{exceptionRule, kindRule}, capacityRules, identityRules, nameRules, networkRules, podRules)
 	slices.SortFunc(rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	return rules
 }
@@ -81,7 +81,7 @@ func Check(fleets []Fleet, exceptions []Exception, today time.Time) Report {
 		s := &subject{&fleets[i], newNetwork(&fleets[i]), newAccess(&fleets[i]), templatesOf(&fleets[i]), names}
 		for _, rule := range Rules() {
 			if rule.check != nil {
-				all = append(all, rule.check(s)...)
+				all = append(all, alike(rule.check(s))...)
 			}
 		}
 	}
