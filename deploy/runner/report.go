@@ -102,20 +102,33 @@ func (e Event) plain() string {
 	return ""
 }
 
-// table ends a run: a line for each unit.
+// table ends a run: a line for each unit. Standard error has it where nobody reads standard output any more.
 func (r *reporter) table(outcomes []outcome) error {
 	r.close()
+	write := writeTable
 	if r.json {
-		for _, o := range outcomes {
-			e := o.event("summary")
-			e.Time, e.Fleet = time.Now().UTC(), r.fleet
-			if err := json.NewEncoder(r.stdout).Encode(e); err != nil {
-				return err
-			}
-		}
-		return nil
+		write = r.writeSummary
 	}
-	table := tabwriter.NewWriter(r.stdout, 0, 0, 2, ' ', 0)
+	if err := write(r.stdout, outcomes); err != nil {
+		_ = writeTable(r.stderr, outcomes) // if nobody reads that either, the exit code has to do
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
+}
+
+func (r *reporter) writeSummary(w io.Writer, outcomes []outcome) error {
+	for _, o := range outcomes {
+		e := o.event("summary")
+		e.Time, e.Fleet = time.Now().UTC(), r.fleet
+		if err := json.NewEncoder(w).Encode(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeTable(w io.Writer, outcomes []outcome) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "RING\tUNIT\tRESULT\tCHANGES\tTIME")
 	for _, o := range outcomes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", cmp.Or(o.ring, "-"), o.unit, o.result, cmp.Or(counts(o.changes), "-"), cmp.Or(seconds(o.took.Seconds()), "-"))

@@ -78,6 +78,8 @@ func Main(golden string, fleets []render.Fleet) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A reader that leaves early must not end a run in the middle: it goes on, and fails when it ends.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := run(ctx, golden, fleets, os.Args[1:], os.Stdout, os.Stderr)
 	switch {
 	case err == nil:

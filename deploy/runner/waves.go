@@ -159,10 +159,10 @@ func (c *call) together(ctx context.Context, units []render.Unit, do func(render
 
 // end prints what became of every unit, and joins what went wrong.
 func (c *call) end(ctx context.Context, outcomes []outcome, stop error) error {
-	if err := c.report.table(outcomes); err != nil {
-		return err
-	}
 	var errs []error
+	if err := c.report.table(outcomes); err != nil {
+		errs = append(errs, err)
+	}
 	for _, o := range outcomes {
 		if o.err != nil {
 			errs = append(errs, fmt.Errorf("%s.%s: %w", c.name, o.unit, o.err))

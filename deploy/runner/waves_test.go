@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -90,6 +91,22 @@ everyone  hooli     not begun  -                  -
 		t.Errorf("JSON is not alone: %s", stderr.String())
 	}
 }
+
+// TestTheTableIsNotLost: standard output may be a pipe that nobody reads any more.
+func TestTheTableIsNotLost(t *testing.T) {
+	for _, asJSON := range []bool{false, true} {
+		var stderr bytes.Buffer
+		c := &call{name: "prod", report: newReporter("prod", closedPipe{}, &stderr, asJSON)}
+		err := c.end(t.Context(), []outcome{{unit: "acme", result: "failed", err: errors.New("refused")}}, nil)
+		if !errors.Is(err, syscall.EPIPE) || !strings.Contains(err.Error(), "prod.acme: refused") || !strings.Contains(stderr.String(), "acme  failed") {
+			t.Errorf("json %t: %v, %q", asJSON, err, stderr.String())
+		}
+	}
+}
+
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 func TestPlainLines(t *testing.T) {
 	for want, e := range map[string]Event{
