@@ -113,13 +113,11 @@ func (c *call) destroyOne(ctx context.Context, unit string) outcome {
 				_, err := stack.Destroy(ctx, append(options, optdestroy.EventStreams(stream))...)
 				return err
 			}, func(e apitype.EngineEvent) {
-				if e.ResOutputsEvent != nil {
-					c.changed(unit, e.ResOutputsEvent.Metadata)
-				}
+				c.follow(unit, e)
 				done.read(e)
 			})
 			if err != nil {
-				return diagnosis(err, done.diagnostics)
+				return done.failure(err)
 			}
 		}
 		o.changes = map[string]int{"delete": done.counts[string(apitype.OpDelete)], "kept": len(l.keep) + len(l.guard)}

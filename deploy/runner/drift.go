@@ -30,7 +30,7 @@ func (c *call) drift(ctx context.Context, chosen, all []render.Unit, stdout io.W
 		}
 	}
 	if len(report) > 0 {
-		return fmt.Errorf("the cluster of %s differs from golden in %d places: up -all sets back what golden has and makes what is missing; what others added, they or you take out", c.name, len(report))
+		return fmt.Errorf("the cluster of %s differs from golden in %d places: up -repair sets back what golden has; what others added has to be taken out by hand", c.name, len(report))
 	}
 	c.report.tell(Event{Event: "note", Text: fmt.Sprintf("the cluster of %s is as golden says: %d units", c.name, len(chosen))})
 	return nil

@@ -16,6 +16,7 @@ import (
 type plan struct {
 	steps       []step
 	diagnostics []string
+	warnings    []string
 	counts      map[string]int
 	losses      []loss
 }
@@ -42,6 +43,12 @@ func (p *plan) read(e apitype.EngineEvent) {
 		for op, n := range e.SummaryEvent.ResourceChanges {
 			p.counts[string(op)] += n
 		}
+	case e.DiagnosticEvent != nil && e.DiagnosticEvent.Severity == "warning":
+		if object := objectName(e.DiagnosticEvent.URN); object != "" {
+			if text := object + ": " + strings.TrimSpace(plainText(e.DiagnosticEvent.Message)); !slices.Contains(p.warnings, text) {
+				p.warnings = append(p.warnings, text)
+			}
+		}
 	case e.DiagnosticEvent != nil && e.DiagnosticEvent.Severity == "error":
 		d := e.DiagnosticEvent
 		message := strings.TrimSpace(plainText(d.Message))
@@ -62,7 +69,7 @@ func (p *plan) read(e apitype.EngineEvent) {
 
 func (p *plan) step(m apitype.StepEventMetadata) {
 	object := objectName(m.URN)
-	if object == "" || m.Op == apitype.OpSame {
+	if object == "" || m.Op == apitype.OpSame || m.Op == apitype.OpRefresh {
 		return
 	}
 	op := string(m.Op)
@@ -86,6 +93,11 @@ func (p *plan) step(m apitype.StepEventMetadata) {
 			p.diagnostics = append(p.diagnostics, fmt.Sprintf("%s: %s becomes smaller, and no volume can: keep the size, or move the data to a new object", object, path))
 		}
 	}
+}
+
+// failure is what an error of Pulumi comes down to.
+func (p *plan) failure(err error) error {
+	return diagnosis(err, append(slices.Clone(p.diagnostics), p.warnings...))
 }
 
 // lose notes a loss once: Pulumi tells of a replacement by several steps and an error.

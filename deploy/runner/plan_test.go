@@ -123,7 +123,7 @@ func TestAReplacementIsToldOnce(t *testing.T) {
 	var out bytes.Buffer
 	c := &call{report: newReporter("prod", &out, &out, true)}
 	for _, op := range []apitype.OpType{apitype.OpDeleteReplaced, apitype.OpReplace, apitype.OpCreateReplacement} {
-		c.changed("acme", apitype.StepEventMetadata{Op: op, URN: urn(deploy, "acme/Deployment/api")})
+		c.follow("acme", apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{Op: op, URN: urn(deploy, "acme/Deployment/api")}}})
 	}
 	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"op":"replace","object":"acme/Deployment/api"`) {
 		t.Errorf("got %s", got)

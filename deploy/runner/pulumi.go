@@ -131,6 +131,9 @@ func diagnosis(err error, diagnostics []string) error {
 	if len(diagnostics) > 0 {
 		return errors.New(strings.Join(diagnostics, "\n"))
 	}
+	if _, stderr, found := strings.Cut(text, "\nstderr: "); found && strings.TrimSpace(stderr) != "" {
+		return errors.New(strings.TrimSpace(stderr)) // what it printed besides is its progress
+	}
 	return err
 }
 

@@ -21,8 +21,8 @@ import (
 // nothing is left out.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Event is begin and end of a unit, resource for each object that is changed, note for what concerns the
-	// whole fleet, and summary for what the table says, a line for each unit.
+	// Event is begin and end of a unit, resource for each object that is changed, waiting for what it waits to
+	// become ready, note for what a person should know, and summary for what the table says, a line for each unit.
 	Event   string         `json:"event"`
 	Fleet   string         `json:"fleet"`
 	Ring    string         `json:"ring,omitempty"`
@@ -205,6 +205,11 @@ func (s *screen) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 			if l := s.active[m.Unit]; l != nil {
 				l.done++
 				l.now = m.Op + " " + m.Object
+			}
+			return s, nil
+		case "waiting":
+			if l := s.active[m.Unit]; l != nil {
+				l.now = m.Object + ": " + m.Text
 			}
 			return s, nil
 		case "end":

@@ -51,7 +51,9 @@ flags:
   -secrets URL     what encrypts a new state: passphrase (default), or a key of a cloud's key
                    service, such as awskms://alias/name?region=eu-west-1
   -parallel N      units at a time (default 4)
-  -all             up: also the units whose golden files have not changed
+  -all             preview, up: also the units whose golden files have not changed
+  -repair          preview, up: -all, and look at every object in the cluster: what golden has and
+                   others have changed or deleted there is set back
   -wait DURATION   up: how long a ring may take to become healthy (default 10m)
   -break-lock      recover: also break locks whose owners ran on other machines
   -format FORMAT   text (default), or json: one event a line, on standard output
@@ -108,6 +110,7 @@ type call struct {
 	secrets   string
 	parallel  int
 	all       bool
+	repair    bool
 	wait      time.Duration
 	breakLock bool
 	json      bool
@@ -193,11 +196,13 @@ func parse(args []string, stdout io.Writer) (*call, error) {
 	flags.StringVar(&c.secrets, "secrets", "passphrase", "")
 	flags.IntVar(&c.parallel, "parallel", 4, "")
 	flags.BoolVar(&c.all, "all", false, "")
+	flags.BoolVar(&c.repair, "repair", false, "")
 	flags.DurationVar(&c.wait, "wait", 10*time.Minute, "")
 	flags.BoolVar(&c.breakLock, "break-lock", false, "")
 	format := flags.String("format", "text", "")
 	err := flags.Parse(args)
 	c.names = flags.Args()
+	c.all = c.all || c.repair
 	c.json = *format == "json"
 	switch {
 	case errors.Is(err, flag.ErrHelp) || c.verb == "help":

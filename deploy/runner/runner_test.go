@@ -75,6 +75,7 @@ func TestDiagnosisIsWhatWentWrong(t *testing.T) {
 		want        string
 	}{
 		{"exit status 255", nil, "exit status 255"},
+		{"failed to run update: exit status 8\ncode: 8\nstdout: much\nstderr: error: update cancelled\n", nil, "error: update cancelled"},
 		{"exit status 255", []string{"acme/Secret/a: refused"}, "acme/Secret/a: refused"},
 		{"code: 255\nerror: incorrect passphrase", nil, "PULUMI_CONFIG_PASSPHRASE is not the one that this stack's state was encrypted with"},
 		{

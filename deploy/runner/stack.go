@@ -51,17 +51,19 @@ func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map
 		}
 		applied := &plan{}
 		err = watch(func(stream chan<- events.EngineEvent) error {
-			_, err := stack.Up(ctx, optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs())
+			options := []optup.Option{optup.EventStreams(stream), optup.SuppressProgress(), optup.SuppressOutputs()}
+			if c.repair {
+				options = append(options, optup.Refresh())
+			}
+			_, err := stack.Up(ctx, options...)
 			return err
 		}, func(e apitype.EngineEvent) {
-			if e.ResOutputsEvent != nil {
-				c.changed(unit.Name, e.ResOutputsEvent.Metadata)
-			}
+			c.follow(unit.Name, e)
 			applied.read(e)
 		})
 		o.changes = applied.counts
 		if err != nil {
-			return diagnosis(err, applied.diagnostics)
+			return applied.failure(err)
 		}
 		o.result = "applied"
 		return nil
@@ -74,7 +76,11 @@ func (c *call) plan(ctx context.Context, stack auto.Stack) (*plan, error) {
 	for {
 		p := &plan{}
 		err := watch(func(stream chan<- events.EngineEvent) error {
-			_, err := stack.Preview(ctx, optpreview.EventStreams(stream), optpreview.SuppressProgress(), optpreview.SuppressOutputs())
+			options := []optpreview.Option{optpreview.EventStreams(stream), optpreview.SuppressProgress(), optpreview.SuppressOutputs()}
+			if c.repair {
+				options = append(options, optpreview.Refresh())
+			}
+			_, err := stack.Preview(ctx, options...)
 			return err
 		}, p.read)
 		if refusal := p.refusal(c.fleet, time.Now()); refusal != nil {
@@ -98,7 +104,7 @@ func (c *call) plan(ctx context.Context, stack auto.Stack) (*plan, error) {
 		if err == nil {
 			err = fmt.Errorf("the preview of %s found mistakes", stack.Name())
 		}
-		return nil, diagnosis(err, p.diagnostics)
+		return nil, p.failure(err)
 	}
 }
 
@@ -136,11 +142,23 @@ func (c *call) work(_ context.Context, unit string, hide hider, do func(dir stri
 	return o
 }
 
-// changed tells of an object that was changed, once: the two halves of a replacement are part of it.
-func (c *call) changed(unit string, m apitype.StepEventMetadata) {
-	half := m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced
-	if object := objectName(m.URN); object != "" && m.Op != apitype.OpSame && !half {
-		c.report.tell(Event{Event: "resource", Unit: unit, Op: string(m.Op), Object: object})
+// follow tells of an object that was changed, once: the two halves of a replacement are part of it. And of what
+// Pulumi waits for.
+func (c *call) follow(unit string, e apitype.EngineEvent) {
+	switch {
+	case e.ResOutputsEvent != nil:
+		m := e.ResOutputsEvent.Metadata
+		switch m.Op {
+		case apitype.OpCreateReplacement, apitype.OpDeleteReplaced, apitype.OpSame, apitype.OpRefresh:
+			return
+		}
+		if object := objectName(m.URN); object != "" {
+			c.report.tell(Event{Event: "resource", Unit: unit, Op: string(m.Op), Object: object})
+		}
+	case e.DiagnosticEvent != nil && e.DiagnosticEvent.Ephemeral:
+		if object := objectName(e.DiagnosticEvent.URN); object != "" {
+			c.report.tell(Event{Event: "waiting", Unit: unit, Object: object, Text: strings.TrimSpace(plainText(e.DiagnosticEvent.Message))})
+		}
 	}
 }
 
@@ -175,6 +193,14 @@ func (c *call) workspace(ctx context.Context, dir string, run pulumi.RunFunc) (a
 	if strings.HasPrefix(backend, "file://") && !strings.Contains(backend, "?") {
 		backend += "?metadata=skip" // see mendAttributes
 	}
+	env := map[string]string{
+		"PULUMI_SKIP_UPDATE_CHECK": "true",
+		// A workspace that is thrown away must not make a new salt each time.
+		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+	}
+	if c.repair {
+		env["PULUMI_K8S_ENABLE_PATCH_FORCE"] = "true" // what others have written over is taken back
+	}
 	return auto.NewLocalWorkspace(ctx,
 		auto.Pulumi(c.pulumi),
 		auto.WorkDir(dir),
@@ -185,11 +211,7 @@ func (c *call) workspace(ctx context.Context, dir string, run pulumi.RunFunc) (a
 			Backend: &workspace.ProjectBackend{URL: backend},
 		}),
 		auto.SecretsProvider(c.secrets),
-		auto.EnvVars(map[string]string{
-			"PULUMI_SKIP_UPDATE_CHECK": "true",
-			// A workspace that is thrown away must not make a new salt each time.
-			"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-		}),
+		auto.EnvVars(env),
 	)
 }
 

@@ -43,6 +43,9 @@ func (c *call) apply(ctx context.Context, chosen, all []render.Unit) (err error)
 		c.report.tell(Event{Event: "note", Text: "every unit is deployed as it stands in golden/; -all looks at them all the same"})
 		return nil
 	}
+	if c.deployed[render.PlatformUnit] == "" && changed[0].Name != render.PlatformUnit && c.verb == "up" {
+		return fmt.Errorf("the platform of %s is not deployed, and every tenant leans on it: name it too, or name no unit", c.name)
+	}
 	secrets, err := fillAll(environment(), changed)
 	if err != nil {
 		return err
