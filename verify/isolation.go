@@ -67,8 +67,17 @@ var networkRules = []Rule{
 
 // open gathers what one rule of a policy opens too wide, so that it is one finding.
 type open struct {
-	finding Finding
+	at      place
+	message func(*pod) string // of the pod that sends, or that is reached
+	pod     *pod
 	more    int
+}
+
+// A place is the rule of a policy that allows a path, or the pod that no policy binds.
+type place struct {
+	pod       *pod
+	direction direction
+	rule      *rule
 }
 
 // openings is what a rule has found, in order.
@@ -80,17 +89,11 @@ type openings struct {
 	list    []*open
 }
 
-// A place is the rule of a policy that allows a path, or the pod that no policy binds.
-type place struct {
-	pod  *pod
-	rule *rule
-}
-
 // blame adds a path to what one rule of a policy allows. Without a rule it is the pod that no policy binds.
-func (o *openings) blame(p *pod, r *rule, d direction, message func() string) {
-	at := place{rule: r}
-	if r == nil {
-		at.pod = p
+func (o *openings) blame(p *pod, d direction, r *rule, message func(*pod) string) {
+	at := place{pod: p, direction: d}
+	if r != nil {
+		at = place{rule: r}
 	}
 	if found := o.byPlace[at]; found != nil {
 		found.more++
@@ -99,13 +102,7 @@ func (o *openings) blame(p *pod, r *rule, d direction, message func() string) {
 	if o.byPlace == nil {
 		o.byPlace = map[place]*open{}
 	}
-	object, field, text := p.object, "", message()
-	if r != nil {
-		object, field = r.policy.object, r.field
-	} else {
-		text += "; no policy binds the pod's " + d.String()
-	}
-	found := &open{finding: o.network.finding(o.rule, p.space, object, field, text, o.remedy)}
+	found := &open{at: at, message: message, pod: p}
 	o.byPlace[at] = found
 	o.list = append(o.list, found)
 }
@@ -113,17 +110,33 @@ func (o *openings) blame(p *pod, r *rule, d direction, message func() string) {
 func (o *openings) findings() []Finding {
 	var out []Finding
 	for _, found := range o.list {
+		more := ""
 		if found.more > 0 {
-			found.finding.Message += fmt.Sprintf(" (and %d more paths)", found.more)
+			more = fmt.Sprintf(" (and %d more paths)", found.more)
 		}
-		out = append(out, found.finding)
+		if r := found.at.rule; r != nil {
+			out = append(out, o.network.finding(o.rule, found.pod.space, r.policy.object, r.field, found.message(found.pod)+more, o.remedy))
+			continue
+		}
+		// Policies of tenants that are alike have the same names. Their workloads need not.
+		pods := []*pod{found.pod}
+		for _, s := range found.pod.space.alike {
+			if p := found.pod.counterpart(s); p != nil {
+				pods = append(pods, p)
+			}
+		}
+		for _, p := range pods {
+			text := found.message(p) + more + "; no policy binds the pod's " + found.at.direction.String()
+			out = append(out, o.network.fleet.finding(o.rule, p.space.name, p.object, "", text, o.remedy))
+		}
 	}
 	return out
 }
 
+// finding is one about a policy, and the same of the tenants that are alike.
 func (n *network) finding(rule string, s *space, o Object, field, message, remedy string) Finding {
 	f := n.fleet.finding(rule, s.name, o, field, message, remedy)
-	f.Alike = s.alike
+	f.Alike = s.others()
 	return f
 }
 
@@ -151,26 +164,34 @@ func (n *network) each(visit func(from, to *pod, t traffic)) {
 	}
 }
 
-// blamePath blames the sender's rules for a path, or the receiver's where the sender is nobody's.
+// blamePath blames a path on what the sender's policies allow, or the receiver's where the sender is nobody's.
 func (o *openings) blamePath(from, to *pod, t traffic) {
-	p, d := from, egress
+	out, in := o.network.because(from, to, t)
 	if from.space.unit == nil {
-		p, d = to, ingress
+		o.blameEach(to, ingress, in, func(p *pod) string {
+			return fmt.Sprintf("%s reaches %s: %s", from.inWords(), p.inWords(), t)
+		})
+		return
 	}
-	message := func() string {
-		text := fmt.Sprintf("%s reaches %s: %s", from.inWords(), to.inWords(), t)
-		if _, in := o.network.because(from, to, t); d == egress && len(in) > 0 {
+	o.blameEach(from, egress, out, func(p *pod) string {
+		receiver := to.inWords()
+		if p.space == to.space { // it is said of the one that is alike
+			receiver = to.name + " of the tenant " + from.space.name
+		}
+		text := fmt.Sprintf("%s reaches %s: %s", p.inWords(), receiver, t)
+		if len(in) > 0 {
 			text += fmt.Sprintf("; %s of %s in %s lets it in", in[0].field, in[0].policy.object.ID(), to.space.name)
 		}
 		return text
-	}
+	})
+}
+
+func (o *openings) blameEach(p *pod, d direction, rules []*rule, message func(*pod) string) {
 	if !p.sides[d].isolated {
-		o.blame(p, nil, d, message)
-		return
+		rules = []*rule{nil}
 	}
-	out, in := o.network.because(from, to, t)
-	for _, r := range [...][]*rule{ingress: in, egress: out}[d] {
-		o.blame(p, r, d, message)
+	for _, r := range rules {
+		o.blame(p, d, r, message)
 	}
 }
 
@@ -213,7 +234,7 @@ func toAddresses(id string) func(*subject) []Finding {
 		n.beyond(egress, func(p *pod, r *rule, rest []area) {
 			for _, a := range rest {
 				if part := a.addresses.intersect(about); len(part) > 0 {
-					o.blame(p, r, egress, func() string {
+					o.blame(p, egress, r, func(p *pod) string {
 						return fmt.Sprintf("%s reaches %s: %s", p.inWords(), rangesOf(part), a.traffic)
 					})
 				}
@@ -226,7 +247,7 @@ func toAddresses(id string) func(*subject) []Finding {
 func fromAddresses(s *subject) []Finding {
 	o := openings{network: s.network, rule: "network/inbound", remedy: "name the pods that may come in by their labels and their namespace"}
 	s.network.beyond(ingress, func(p *pod, r *rule, rest []area) {
-		o.blame(p, r, ingress, func() string {
+		o.blame(p, ingress, r, func(p *pod) string {
 			return fmt.Sprintf("%s is reached from %s: %s", p.inWords(), rangesOf(rest[0].addresses), rest[0].traffic)
 		})
 	})
@@ -285,26 +306,19 @@ func defaultDeny(s *subject) []Finding {
 		}) {
 			continue
 		}
-		at := space.unit.Objects[0]
-		for _, o := range space.unit.Objects {
-			if _, ok := o.Object.(*corev1.Namespace); ok && o.GetName() == space.name {
-				at = o
-			}
-		}
-		findings = append(findings, s.network.finding("network/default-deny", space, at, "",
-			"no policy of the namespace "+space.name+" picks every pod, binds ingress and egress, and allows nothing",
-			"add a NetworkPolicy with an empty podSelector, both policyTypes and no rules"))
+		findings = append(findings, Finding{
+			Rule: "network/default-deny", Fleet: s.Name, Unit: space.name, Object: "NetworkPolicy/default-deny", Alike: space.others(),
+			Message: "no policy of the namespace picks every pod, binds ingress and egress, and allows nothing",
+			Remedy:  "add a NetworkPolicy with an empty podSelector, both policyTypes and no rules",
+		})
 	}
 	return findings
 }
 
 func hostNetwork(s *subject) []Finding {
 	var findings []Finding
-	for _, space := range s.network.spaces {
-		if space.twin != nil || space.unit == nil {
-			continue
-		}
-		for _, o := range space.unit.Objects {
+	for _, u := range s.Units {
+		for _, o := range u.Objects {
 			field := "spec.template.spec.hostNetwork"
 			var spec *corev1.PodSpec
 			switch w := o.Object.(type) {
@@ -328,7 +342,7 @@ func hostNetwork(s *subject) []Finding {
 				spec, field = &w.Spec.JobTemplate.Spec.Template.Spec, "spec.jobTemplate.spec.template.spec.hostNetwork"
 			}
 			if spec != nil && spec.HostNetwork {
-				findings = append(findings, s.network.finding("network/host-network", space, o, field,
+				findings = append(findings, s.finding("network/host-network", u.Name, o, field,
 					"pods of "+o.ID()+" are in the network of their node, where no policy binds them", "take hostNetwork out"))
 			}
 		}

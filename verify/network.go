@@ -127,6 +127,34 @@ func newSpace(name string, own map[string]string) *space {
 	return &space{name: name, labels: set}
 }
 
+// others names the tenants that are alike.
+func (s *space) others() []string {
+	var names []string
+	for _, o := range s.alike {
+		names = append(names, o.name)
+	}
+	return names
+}
+
+// counterpart is the pod of another tenant that is alike.
+func (p *pod) counterpart(s *space) *pod {
+	relative := func(p *pod) string {
+		own := maps.Clone(p.labels)
+		for key, value := range own {
+			if value == p.space.name {
+				own[key] = "\x00"
+			}
+		}
+		return (&pod{labels: own, ports: p.ports, host: p.host}).identity()
+	}
+	for _, q := range s.pods {
+		if relative(p) == relative(q) {
+			return q
+		}
+	}
+	return nil
+}
+
 // A mention is what selectors look at: no other label and no other port tells two pods apart.
 type mention struct {
 	spaces, pods, ports map[string]bool
@@ -275,7 +303,7 @@ func (n *network) collapse(raw map[*space][]rawPolicy) {
 			twinned[one], s.twin = true, one
 			kept = append(kept, s)
 		}
-		one.alike = append(one.alike, s.name)
+		one.alike = append(one.alike, s)
 	}
 	n.spaces = kept
 }

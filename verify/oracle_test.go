@@ -509,7 +509,7 @@ func (n *network) stand(from, to *pod, all mention) (*pod, *pod) {
 
 func (n *network) standSpace(name string) *space {
 	for _, s := range n.spaces {
-		if s.twin == nil && (s.name == name || slices.Contains(s.alike, name)) {
+		if s.twin == nil && (s.name == name || slices.Contains(s.others(), name)) {
 			return s
 		}
 	}
@@ -550,6 +550,7 @@ func rawOf(f *Fleet) map[*space][]rawPolicy {
 
 // TestOracle compares the evaluator with the literal reading of the specification on random clusters.
 func TestOracle(t *testing.T) {
+	t.Parallel()
 	count := 2000
 	if s := os.Getenv("ORACLE_CLUSTERS"); s != "" {
 		count, _ = strconv.Atoi(s)

@@ -53,8 +53,8 @@ type space struct {
 
 	unit   *Unit // nil where no unit renders it
 	tenant bool
-	// alike names the tenants that this one stands for, too: those that nothing tells apart from it.
-	alike []string
+	// alike are the tenants that this one stands for, too: those that nothing tells apart from it.
+	alike []*space
 	// twin is, for the second tenant of those that are alike, the first. It is there to be reached by it.
 	twin *space
 }

@@ -78,7 +78,7 @@ func Reach(f *Fleet) Reachability {
 			}
 			sender := Sender{Pods: strings.Split(p.name, ", "), Reaches: reached}
 			if s.tenant {
-				sender.Tenants = append([]string{s.name}, s.alike...)
+				sender.Tenants = append([]string{s.name}, s.others()...)
 			} else {
 				sender.Namespace = s.name
 			}
@@ -128,7 +128,7 @@ func (n *network) from(p *pod) []Reached {
 		case to.space.twin != nil, to.space.unit == nil && p.space.unit == nil:
 			return
 		case to.space.tenant:
-			r.Where, r.Tenants = allTenants, append([]string{to.space.name}, to.space.alike...)
+			r.Where, r.Tenants = allTenants, append([]string{to.space.name}, to.space.others()...)
 		}
 		out, in := n.because(p, to, t)
 		for _, rule := range slices.Concat(out, in) {
@@ -171,7 +171,7 @@ func (n *network) fromKind(from addresses) []Reached {
 				}
 				r := Reached{Where: s.name, What: p.name, traffic: areas[rule].traffic}
 				if s.tenant {
-					r.Where, r.Tenants = allTenants, append([]string{s.name}, s.alike...)
+					r.Where, r.Tenants = allTenants, append([]string{s.name}, s.others()...)
 				}
 				if rule != nil {
 					r.Because = []string{rule.policy.object.File + " " + rule.field}

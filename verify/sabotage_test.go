@@ -49,6 +49,16 @@ func TestExamplesHaveNoFindings(t *testing.T) {
 	}
 }
 
+// networkFindings is what the rules about the network find.
+func networkFindings(f Fleet) []Finding {
+	var all []Finding
+	s := &subject{Fleet: &f, network: newNetwork(&f)}
+	for _, r := range networkRules {
+		all = append(all, r.check(s)...)
+	}
+	return all
+}
+
 // A mutant is a policy with one thing wrong; nil: it is gone.
 type mutant struct {
 	how    string
@@ -256,6 +266,7 @@ func (c crossing) more(there crossing) []string {
 // TestSabotage opens each policy of an example fleet in every way that one edit can. Either a rule tells, or
 // no more traffic leaves any namespace than before.
 func TestSabotage(t *testing.T) {
+	t.Parallel()
 	caught, harmless, total := map[string]int{}, 0, 0
 	for _, fleet := range examples(t)[:1] { // the others have the same policies
 		before := mentioned(&fleet, rawOf(&fleet))
@@ -276,9 +287,8 @@ func TestSabotage(t *testing.T) {
 						changed = m.policy
 					}
 					sabotaged := fleet.with(u.Name, o.File, changed)
-					report := Check([]Fleet{sabotaged}, nil, today)
 					told := false
-					for _, f := range report.Findings {
+					for _, f := range networkFindings(sabotaged) {
 						caught[f.Rule]++
 						// These two tell of policies, not of traffic.
 						told = told || f.Rule != "network/dead-policy" && f.Rule != "network/default-deny"
@@ -315,6 +325,7 @@ func TestSabotage(t *testing.T) {
 // TestSabotageOfBothEnds opens a tenant's egress and another's ingress: the rule tells exactly where there is
 // a path between the two.
 func TestSabotageOfBothEnds(t *testing.T) {
+	t.Parallel()
 	fleet := examples(t)[0]
 	outward := map[string]func(*networkingv1.NetworkPolicySpec){
 		"to everything": func(s *networkingv1.NetworkPolicySpec) {
@@ -335,7 +346,7 @@ func TestSabotageOfBothEnds(t *testing.T) {
 		outward[how](&from.Spec)
 		opened := fleet.with("acme", "networkpolicy-application.yaml", from)
 		for _, u := range fleet.Units {
-			if u.Name != "globex" && u.Name != "umbrella" {
+			if u.Name != "hooli" && u.Name != "umbrella" {
 				continue
 			}
 			for _, o := range u.Objects {
@@ -344,7 +355,7 @@ func TestSabotageOfBothEnds(t *testing.T) {
 					continue
 				}
 				for _, m := range mutants(p, "acme") {
-					if m.policy == nil || !strings.Contains(m.how, "ingress[") && m.how != "let everything in" {
+					if !slices.ContainsFunc([]string{"let everything in", "drop the peers of ingress", "be in", "be any pod", "empty the", "aim the"}, func(part string) bool { return strings.Contains(m.how, part) }) {
 						continue
 					}
 					both := opened.with(u.Name, o.File, m.policy)
@@ -352,7 +363,7 @@ func TestSabotageOfBothEnds(t *testing.T) {
 					want := slices.ContainsFunc(slices.Collect(maps.Keys(crossings(&both, looked, nil).between)), func(ends [2]string) bool {
 						return !strings.HasPrefix(ends[0], render.PlatformUnit+" ") && !strings.HasPrefix(ends[1], render.PlatformUnit+" ")
 					})
-					got := slices.ContainsFunc(Check([]Fleet{both}, nil, today).Findings, func(f Finding) bool { return f.Rule == "network/cross-tenant" })
+					got := slices.ContainsFunc(networkFindings(both), func(f Finding) bool { return f.Rule == "network/cross-tenant" })
 					if got != want {
 						t.Errorf("acme open %s, %s/%s: %s: found %v, want %v", how, u.Name, o.File, m.how, got, want)
 					}

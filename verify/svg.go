@@ -202,7 +202,7 @@ func (r Reachability) WriteSVG(w io.Writer) error {
 					text(x+cellMargin, y+(i+1)*lineHeight, "", line)
 				}
 				put("</g>")
-			} else if c.class() == "wrong" {
+			} else if c.class() == "wrong" && (len(s.Tenants) > 0 || s.Namespace == render.PlatformUnit && c.where == outsideWorld) {
 				text(x+cellMargin, y+lineHeight, "faint", "–")
 			}
 			x += c.width
