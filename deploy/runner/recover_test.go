@@ -270,3 +270,17 @@ func TestAttributesThatWereCutOffGo(t *testing.T) {
 		t.Errorf("left are %q", left)
 	}
 }
+
+// TestTheBackendIsTheOneThatIsNamed: Pulumi takes the variable's before the project's, so that a copy of the state
+// would be the state itself.
+func TestTheBackendIsTheOneThatIsNamed(t *testing.T) {
+	t.Setenv("PULUMI_BACKEND_URL", "s3://the-users-own")
+	c := &call{state: "s3://named", pulumi: &cli{}}
+	w, err := c.workspace(t.Context(), t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.GetEnvVars()["PULUMI_BACKEND_URL"]; got != c.state {
+		t.Errorf("got %q, want %q", got, c.state)
+	}
+}

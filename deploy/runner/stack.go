@@ -194,6 +194,7 @@ func (c *call) workspace(ctx context.Context, dir string, run pulumi.RunFunc) (a
 		backend += "?metadata=skip" // see mendAttributes
 	}
 	env := map[string]string{
+		"PULUMI_BACKEND_URL":       backend, // the user's would go before the project's
 		"PULUMI_SKIP_UPDATE_CHECK": "true",
 		// A workspace that is thrown away must not make a new salt each time.
 		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
