@@ -31,7 +31,7 @@ import (
 func up(ctx context.Context, dir string, fleet render.Fleet, stdout, stderr io.Writer) error {
 	kubeconfig := os.Getenv("KUBECONFIG")
 	if kubeconfig != "" && dir == "" {
-		return usageError("KUBECONFIG is set, and a cluster that stays wants -dir, where Pulumi's state and the keys stay too")
+		return usageError("KUBECONFIG is set: -dir must tell where Pulumi's state and the keys stay as long as that cluster does, or unset it to have a control plane started")
 	}
 	path, err := build.Path(ctx, stderr)
 	if err != nil {
