@@ -247,9 +247,6 @@ func quotasSuffice(s *subject) []Finding {
 				quotas = append(quotas, o)
 			}
 		}
-		if len(quotas) == 0 {
-			continue
-		}
 		ranges := limitRanges(u)
 		sum := u.counts()
 		parts := map[*template]bill{}

@@ -340,7 +340,7 @@ func referencesResolve(s *subject) []Finding {
 			message := ""
 			switch {
 			case !found:
-				message = "there is no "+l.to
+				message = "there is no " + l.to
 			case keys != nil:
 				for _, key := range l.keys {
 					if !slices.Contains(keys, key) {
