@@ -13,6 +13,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -273,6 +274,27 @@ func TestBreaksOfPods(t *testing.T) {
 				t.spec.Containers[0].LivenessProbe = nil
 				return had
 			}),
+			{"have every pod go before others", "pods/priority", func(_ *Unit, o render.Object) bool {
+				c, ok := o.(*schedulingv1.PriorityClass)
+				if ok {
+					c.GlobalDefault = true
+				}
+				return ok
+			}},
+			{"have a tier go before the platform", "pods/priority", func(_ *Unit, o render.Object) bool {
+				c, ok := o.(*schedulingv1.PriorityClass)
+				if ok {
+					c.Value = 10_000
+				}
+				return ok && strings.HasPrefix(c.Name, "tenant-")
+			}},
+			{"have no kernel in the sandbox", "pods/placement", func(_ *Unit, o render.Object) bool {
+				c, ok := o.(*nodev1.RuntimeClass)
+				if ok {
+					c.Handler = "runc"
+				}
+				return ok
+			}},
 			{"let pods be privileged", "pods/admission", namespaceLabel("pod-security.kubernetes.io/enforce", "privileged")},
 			{"let pods be baseline", "pods/admission", namespaceLabel("pod-security.kubernetes.io/enforce", "baseline")},
 			{"enforce nothing", "pods/admission", namespaceLabel("pod-security.kubernetes.io/enforce", "")},
@@ -671,6 +693,15 @@ func TestBreaksOfNames(t *testing.T) {
 			}
 			return "environment:ACME__OPENAI_API_KEY"
 		})},
+		breakage{"take what another tenant may have some day", "names/secret", secretSource("environment:", func(u *Unit) string {
+			if u.Name == "acme" {
+				return "environment:HOOLI__NEW"
+			}
+			return "environment:ACME__NEW"
+		})},
+		stored("take another tenant's place in the store", map[string]any{"secretKey": "password", "remoteRef": map[string]any{"key": "prod/acme/anything", "property": "x"}}, "data"),
+		stored("take all of a place", map[string]any{"extract": map[string]any{"key": "prod/acme/settings"}}, "dataFrom"),
+		stored("take whatever there is", map[string]any{"find": map[string]any{"name": map[string]any{"regexp": ".*"}}}, "dataFrom"),
 		breakage{"be another namespace", "names/namespace", func(u *Unit, o render.Object) bool {
 			ns, ok := o.(*corev1.Namespace)
 			if ok {
@@ -680,6 +711,13 @@ func TestBreaksOfNames(t *testing.T) {
 		}},
 		breakage{"take a port of the nodes", "names/address", service(func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort })},
 		breakage{"take a load balancer", "names/address", service(func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer })},
+		custom("names/address", "take a load balancer for a database", "postgresql.cnpg.io/Cluster", []any{map[string]any{
+			"selectorType": "rw", "serviceTemplate": map[string]any{"metadata": map[string]any{"name": "x"}, "spec": map[string]any{"type": "LoadBalancer"}},
+		}}, "spec", "managed", "services", "additional"),
+		custom("names/address", "take a port of the nodes for a pooler", "postgresql.cnpg.io/Pooler", "NodePort", "spec", "serviceTemplate", "spec", "type"),
+		breakage{"pull with an account's Secret that is not there", "names/reference", account(func(a *corev1.ServiceAccount) {
+			a.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "not-there"}}
+		})},
 		breakage{"take an address", "names/address", service(func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"8.8.8.8"} })},
 		breakage{"lead anywhere", "names/address", service(func(s *corev1.Service) { s.Spec.Selector = nil })},
 		breakage{"be another tenant's Service by name", "names/mention", func(u *Unit, o render.Object) bool {
@@ -965,6 +1003,11 @@ func variableOf(t *template, name, value string) bool {
 		}
 	}
 	return changed && t.object.GetName() == "database-backup"
+}
+
+// stored has an ExternalSecret take its value from elsewhere.
+func stored(how string, from map[string]any, field string) breakage {
+	return custom("names/secret", how, "external-secrets.io/ExternalSecret", []any{from}, "spec", field)
 }
 
 func secretSource(kind string, to func(*Unit) string) func(*Unit, render.Object) bool {

@@ -51,6 +51,7 @@ func (a author) workloads() {
 	f, facts := a.fleet, a.facts
 	facts.Kubernetes = f.Cluster.Kubernetes
 	facts.Registries = []string{f.Cluster.Registry}
+	facts.Sandbox = cmp.Or(f.Platform.SandboxHandler, "runsc")
 	facts.Tiers = map[string]string{}
 	for i := range f.Tenants {
 		t := &f.Tenants[i]

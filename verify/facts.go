@@ -34,8 +34,9 @@ type Facts struct {
 	// Tiers is the tier of each tenant by its name. It decides the priority of the tenant's pods.
 	Tiers map[string]string
 	// Dedicated are the tenants with nodes of their own, Sandboxed those whose application has a kernel of
-	// its own.
+	// its own, which the nodes know by the name Sandbox.
 	Dedicated, Sandboxed []string
+	Sandbox              string
 	// Buckets and Servers are what lies outside the namespace of the one tenant that each belongs to.
 	Buckets []Bucket
 	Servers []Server

@@ -164,7 +164,7 @@ type bound struct {
 var bounds = []bound{
 	{"", []string{
 		"bindings", "endpoints", "limitranges", "namespaces", "namespaces/finalize", "namespaces/status", "nodes", "nodes/status", "persistentvolumes",
-		"pods/binding", "replicationcontrollers/finalizers", "resourcequotas", "resourcequotas/status", "serviceaccounts", "serviceaccounts/token",
+		"pods/binding", "pods/status", "resourcequotas", "resourcequotas/status", "serviceaccounts", "serviceaccounts/token", "services/status",
 	}},
 	{"admissionregistration.k8s.io", []string{"*"}},
 	{"apiextensions.k8s.io", []string{"*"}},
@@ -175,9 +175,11 @@ var bounds = []bound{
 	{"cilium.io", []string{"*"}},
 	{"crd.projectcalico.org", []string{"*"}},
 	{"discovery.k8s.io", []string{"endpointslices"}},
+	{"external-secrets.io", []string{"clusterexternalsecrets", "clustersecretstores"}},
 	{"flowcontrol.apiserver.k8s.io", []string{"*"}},
+	{"gateway.envoyproxy.io", []string{"envoypatchpolicies", "envoyproxies"}},
 	{"gateway.networking.k8s.io", []string{"backendtlspolicies", "gatewayclasses", "gateways", "referencegrants"}},
-	{"networking.k8s.io", []string{"ingressclasses", "ipaddresses", "networkpolicies", "servicecidrs"}},
+	{"networking.k8s.io", []string{"ingressclasses", "ingresses/status", "ipaddresses", "networkpolicies", "servicecidrs"}},
 	{"node.k8s.io", []string{"*"}},
 	{"policy.networking.k8s.io", []string{"*"}},
 	{"projectcalico.org", []string{"*"}},

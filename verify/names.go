@@ -512,6 +512,10 @@ func sourcesOf(fleet string, o Object) []word {
 				path, _, _ := strings.Cut(rest, "?")
 				add("generated "+path, "metadata.annotations")
 			case "environment":
+				// Whose variables have a prefix, has all that have it.
+				if prefix, _, ok := strings.Cut(rest, "__"); ok {
+					rest = prefix + "__*"
+				}
 				add("variable "+rest+" of "+fleet, "metadata.annotations")
 			}
 		}
@@ -522,10 +526,10 @@ func sourcesOf(fleet string, o Object) []word {
 		var e externalSecret
 		convert(w, &e)
 		for i, d := range e.Spec.Data {
-			add(fmt.Sprintf("%s of %s in %s", d.RemoteRef.Property, d.RemoteRef.Key, e.Spec.Store.Name), "spec.data[%d].remoteRef", i)
+			add("place "+d.RemoteRef.Key+" in "+e.Spec.Store.Name, "spec.data[%d].remoteRef", i)
 		}
 		for i, d := range e.Spec.DataFrom {
-			add(fmt.Sprintf("all of %s in %s", d.Extract.Key, e.Spec.Store.Name), "spec.dataFrom[%d].extract", i)
+			add("place "+d.Extract.Key+" in "+e.Spec.Store.Name, "spec.dataFrom[%d]", i)
 		}
 	}
 	return sources
@@ -566,15 +570,24 @@ func secretsShared(s *subject) []Finding {
 				tell := func(message, remedy string) {
 					findings = append(findings, s.finding("names/secret", u.Name, o, from.field, message, remedy))
 				}
-				if path, generated := strings.CutPrefix(from.text, "generated "); generated {
-					if u.Name != render.PlatformUnit && !strings.HasPrefix(path, s.Name+"/"+u.Name+"/") {
-						tell("the value is generated for "+path+", and is the same there", "generate it for "+s.Name+"/"+u.Name+"/…")
-					}
+				kind, path, _ := strings.Cut(from.text, " ")
+				path, _, _ = strings.Cut(path, " ")
+				switch parts := strings.SplitN(path, "/", 3); {
+				case kind == "generated" && u.Name != render.PlatformUnit && (len(parts) < 3 || parts[0] != s.Name || parts[1] != u.Name):
+					tell("the value is generated for "+path+", and is the same there", "generate it for "+s.Name+"/"+u.Name+"/…")
+					continue
+				case kind == "generated":
+					continue
+				case kind == "place" && path == "":
+					tell("it takes what there is in the store, whosever it is", "name the places to take values from")
+					continue
+				case kind == "place" && len(parts) > 1 && (owner{parts[0], parts[1]}) != me && s.names.services[owner{parts[0], parts[1]}] != nil:
+					tell("the value is taken from "+path+", which is "+parts[0]+"/"+parts[1]+"'s", "take it from "+s.Name+"/"+u.Name+"/…")
 					continue
 				}
 				for _, h := range s.names.secrets[from.text] {
 					if h.owner != me {
-						tell(fmt.Sprintf("%s has the value too, by %s: %s", h.owner, h.object.ID(), from.text), "give each tenant a value of its own")
+						tell(fmt.Sprintf("%s takes values from there too, by %s: the %s", h.owner, h.object.ID(), from.text), "give each tenant a place of its own")
 						break
 					}
 				}

@@ -89,6 +89,11 @@ type cnpgCluster struct {
 			Roles []struct {
 				PasswordSecret *objectRef `json:"passwordSecret"`
 			} `json:"roles"`
+			Services struct {
+				Additional []struct {
+					Template serviceTemplate `json:"serviceTemplate"`
+				} `json:"additional"`
+			} `json:"services"`
 		} `json:"managed"`
 		Certificates struct {
 			ServerCA    string `json:"serverCASecret"`
@@ -112,6 +117,10 @@ type cnpgCluster struct {
 
 type objectRef struct {
 	Name string `json:"name"`
+}
+
+type serviceTemplate struct {
+	Spec corev1.ServiceSpec `json:"spec"`
 }
 
 type cnpgStorage struct {
@@ -302,6 +311,7 @@ type cnpgPooler struct {
 		ServiceAccountName string                     `json:"serviceAccountName"`
 		Strategy           *appsv1.DeploymentStrategy `json:"deploymentStrategy"`
 		Template           *corev1.PodTemplateSpec    `json:"template"`
+		Service            serviceTemplate            `json:"serviceTemplate"`
 		PgBouncer          struct {
 			Image           string     `json:"image"`
 			AuthQuerySecret *objectRef `json:"authQuerySecret"`

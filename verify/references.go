@@ -227,6 +227,10 @@ func links(o Object) []link {
 	switch w := o.Object.(type) {
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		add(w.Spec.ScaleTargetRef.Kind+"/"+w.Spec.ScaleTargetRef.Name, "spec.scaleTargetRef")
+	case *corev1.ServiceAccount:
+		for i, ref := range w.ImagePullSecrets {
+			add("Secret/"+ref.Name, "imagePullSecrets[%d]", i)
+		}
 	case *networkingv1.Ingress:
 		for i, t := range w.Spec.TLS {
 			add("Secret/"+t.SecretName, "spec.tls[%d].secretName", i)

@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/render"
@@ -92,19 +93,35 @@ func addressesTaken(s *subject) []Finding {
 			tell := func(field, message, remedy string) {
 				findings = append(findings, s.finding("names/address", u.Name, o, field, message, remedy))
 			}
+			look := func(spec *corev1.ServiceSpec, field string) {
+				if len(spec.ExternalIPs) > 0 {
+					tell(field+".externalIPs", fmt.Sprintf("it takes what the cluster sends to %s", strings.Join(spec.ExternalIPs, ", ")), "take it out")
+				}
+				if (spec.Type == corev1.ServiceTypeNodePort || spec.Type == corev1.ServiceTypeLoadBalancer) && u.Name != render.PlatformUnit {
+					tell(field+".type", "a "+string(spec.Type)+" lets clients in past the edge", "make it a ClusterIP, and give the tenant an edge")
+				}
+			}
 			switch w := o.Object.(type) {
 			case *corev1.Service:
-				if len(w.Spec.ExternalIPs) > 0 {
-					tell("spec.externalIPs", fmt.Sprintf("it takes what the cluster sends to %s", strings.Join(w.Spec.ExternalIPs, ", ")), "take it out")
-				}
-				if t := w.Spec.Type; (t == corev1.ServiceTypeNodePort || t == corev1.ServiceTypeLoadBalancer) && u.Name != render.PlatformUnit {
-					tell("spec.type", "a "+string(t)+" lets clients in past the edge", "make it a ClusterIP, and give the tenant an edge")
-				}
+				look(&w.Spec, "spec")
 				if w.Spec.Type != corev1.ServiceTypeExternalName && len(w.Spec.Selector) == 0 {
 					tell("spec.selector", "it picks no pod, so that whoever writes its endpoints says where its traffic goes", "select the pods that it is for")
 				}
 			case *corev1.Endpoints: //nolint:staticcheck // deprecated, and still served
 				tell("kind", "its addresses may be anybody's", "take it out, and have a Service select pods")
+			case *unstructured.Unstructured:
+				switch gvk := w.GroupVersionKind(); gvk.Group + "/" + gvk.Kind {
+				case "postgresql.cnpg.io/Cluster":
+					var c cnpgCluster
+					convert(w, &c)
+					for i, a := range c.Spec.Managed.Services.Additional {
+						look(&a.Template.Spec, fmt.Sprintf("spec.managed.services.additional[%d].serviceTemplate.spec", i))
+					}
+				case "postgresql.cnpg.io/Pooler":
+					var p cnpgPooler
+					convert(w, &p)
+					look(&p.Spec.Service.Spec, "spec.serviceTemplate.spec")
+				}
 			}
 		}
 	}

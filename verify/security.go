@@ -9,6 +9,8 @@ import (
 
 	"github.com/distribution/reference"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -58,12 +60,12 @@ var podRules = []Rule{
 	{
 		ID:       "pods/placement",
 		Protects: "Pods run on the nodes, and behind the kernel, that are meant for their tenant, and on nobody else's.",
-		check:    perPod("pods/placement", placed),
+		check:    func(s *subject) []Finding { return append(perPod("pods/placement", placed)(s), sandboxes(s)...) },
 	},
 	{
 		ID:       "pods/priority",
 		Protects: "When nodes are short, tenants are served by their tiers, after the platform: no tenant's pods go before.",
-		check:    perPod("pods/priority", ranked),
+		check:    func(s *subject) []Finding { return append(perPod("pods/priority", ranked)(s), classesRanked(s)...) },
 	},
 	{
 		ID:       "pods/probes",
@@ -397,6 +399,48 @@ func ranked(s *subject, t *template, blame blame) {
 	if class := "tenant-" + tier; tenant && t.spec.PriorityClassName != class && (!t.solver() || t.spec.PriorityClassName != "") {
 		blame(t.at("priorityClassName"), fmt.Sprintf("its pods have the priority %q", t.spec.PriorityClassName), "make it "+class)
 	}
+}
+
+// classesRanked finds priority classes that put a tenant beside the platform, or somebody who names none
+// before somebody who does.
+func classesRanked(s *subject) []Finding {
+	var findings []Finding
+	classes := map[string]*schedulingv1.PriorityClass{}
+	for _, u := range s.Units {
+		for _, o := range u.Objects {
+			if c, ok := o.Object.(*schedulingv1.PriorityClass); ok {
+				classes[c.Name] = c
+			}
+		}
+	}
+	for _, u := range s.Units {
+		for _, o := range u.Objects {
+			c, ok := o.Object.(*schedulingv1.PriorityClass)
+			if !ok {
+				continue
+			}
+			if c.GlobalDefault {
+				findings = append(findings, s.finding("pods/priority", u.Name, o, "globalDefault", "pods that name no class have this one", "take it out"))
+			}
+			if above := classes["platform"]; above != nil && strings.HasPrefix(c.Name, "tenant-") && c.Value >= above.Value {
+				findings = append(findings, s.finding("pods/priority", u.Name, o, "value", "it puts tenants beside what all tenants lean on, or before it", fmt.Sprintf("make it less than %d", above.Value)))
+			}
+		}
+	}
+	return findings
+}
+
+// sandboxes finds the runtime class of Sandboxed tenants led to another runtime of the nodes.
+func sandboxes(s *subject) []Finding {
+	var findings []Finding
+	for _, u := range s.Units {
+		for _, o := range u.Objects {
+			if c, ok := o.Object.(*nodev1.RuntimeClass); ok && c.Name == "sandboxed" && s.Facts.Sandbox != "" && c.Handler != s.Facts.Sandbox {
+				findings = append(findings, s.finding("pods/placement", u.Name, o, "handler", "sandboxed pods run by "+c.Handler, "make it "+s.Facts.Sandbox))
+			}
+		}
+	}
+	return findings
 }
 
 func probed(s *subject) []Finding {
