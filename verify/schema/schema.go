@@ -41,6 +41,15 @@ type Set struct {
 	lifecycles  map[apischema.GroupVersionKind]*lifecycle
 }
 
+// Newest is the newest minor version that For knows, such as "1.37".
+func Newest() string {
+	sets, err := all()
+	if err != nil || len(sets) == 0 {
+		return ""
+	}
+	return name(sets[len(sets)-1].minor)
+}
+
 // For returns the set of a minor version such as "1.37".
 func For(minor string) (*Set, error) {
 	sets, err := all()
