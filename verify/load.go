@@ -135,7 +135,7 @@ func Load(fsys fs.FS) ([]Fleet, error) {
 		}
 		objects[i], found[i] = parse(files[i], text)
 	})
-	if all := append(mistakes, slices.Concat(found...)...); len(all) > 0 {
+	if all := slices.Concat(mistakes, slices.Concat(found...)); len(all) > 0 {
 		return nil, errors.Join(all...)
 	}
 	var fleets []Fleet
@@ -384,7 +384,7 @@ func checkPolicy(p *networkingv1.NetworkPolicy) field.ErrorList {
 
 func checkBlock(b *networkingv1.IPBlock, at *field.Path) field.ErrorList {
 	whole, err := netip.ParsePrefix(b.CIDR)
-	if err != nil {
+	if err != nil || whole.Addr().Is4In6() {
 		return field.ErrorList{field.Invalid(at.Child("cidr"), b.CIDR, "must be an address range such as 10.0.0.0/8")}
 	}
 	var errs field.ErrorList

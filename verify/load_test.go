@@ -71,6 +71,7 @@ func TestLoadMistakes(t *testing.T) {
 		{"an invalid selector", "prod/acme/p.yaml", edit("app: web", "app: web/site"), "prod/acme/p.yaml:16: spec.podSelector.matchLabels: Invalid value"},
 		{"an unknown operator", "prod/acme/p.yaml", edit("matchLabels:\n      app: web", "matchExpressions:\n    - {key: app, operator: Is, values: [web]}"), "prod/acme/p.yaml:17: spec.podSelector.matchExpressions[0].operator: Invalid value"},
 		{"an invalid address range", "prod/acme/p.yaml", edit("10.0.0.0/8", "10.0.0.0"), "prod/acme/p.yaml:12: spec.egress[0].to[0].ipBlock.cidr: Invalid value"},
+		{"an IPv4 range in disguise", "prod/acme/p.yaml", edit("10.0.0.0/8", "::ffff:10.0.0.0/104"), "prod/acme/p.yaml:12: spec.egress[0].to[0].ipBlock.cidr: Invalid value"},
 		{"an exception that is not within", "prod/acme/p.yaml", edit("10.1.0.0/16", "11.1.0.0/16"), "prod/acme/p.yaml:14: spec.egress[0].to[0].ipBlock.except[0]: Invalid value"},
 		{"a range that ends before it starts", "prod/acme/p.yaml", edit("- port: 443", "- port: 443\n      endPort: 80"), "prod/acme/p.yaml:10: spec.egress[0].ports[0].endPort: Invalid value"},
 		{"a range from a name", "prod/acme/p.yaml", edit("- port: 443", "- port: https\n      endPort: 80"), "prod/acme/p.yaml:10: spec.egress[0].ports[0].endPort: Invalid value"},
@@ -208,4 +209,31 @@ spec:
 			t.Errorf("%s is in line %d, want %d", field, got, want)
 		}
 	}
+}
+
+// FuzzLoad sees that whatever is loaded can be held against the rules.
+func FuzzLoad(f *testing.F) {
+	f.Add(goodPolicy)
+	units, err := render.Units(tenants.Fleets())
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range units[0].Files {
+		f.Add(string(file.YAML))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		fleets, err := Load(fstest.MapFS{
+			"prod/acme/x.yaml":        {Data: []byte(text)},
+			"prod/acme/p.yaml":        {Data: []byte(goodPolicy)},
+			"prod/platform/n.yaml":    {Data: []byte("{apiVersion: v1, kind: Namespace, metadata: {name: platform}}")},
+			"staging/platform/n.yaml": {Data: []byte("{apiVersion: v1, kind: Namespace, metadata: {name: platform}}")},
+		})
+		if err != nil {
+			return
+		}
+		for i := range fleets {
+			networkFindings(fleets[i])
+			Reach(&fleets[i])
+		}
+	})
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strconv"
 
 	acmev1 "github.com/cert-manager/cert-manager/pkg/apis/acme/v1"
@@ -16,6 +17,9 @@ import (
 
 // later is the value of labels that only the cluster knows, such as the hash of a template.
 const later = "set-by-the-cluster"
+
+// most is how many pods of one set are told apart by their number.
+const most = 1000
 
 // podsOf is the pods that come of an object, with the labels that they will carry: those of its template and
 // those that controllers and operators add. acme says that an issuer proves hosts by pods.
@@ -39,7 +43,7 @@ func podsOf(o Object, acme func(*certv1.Certificate) *acmev1.ACMEIssuer) []*pod 
 	case *appsv1.StatefulSet:
 		replicas, start := int32(1), int32(0)
 		if w.Spec.Replicas != nil {
-			replicas = max(replicas, *w.Spec.Replicas) // one that is scaled to nothing may come back
+			replicas = min(max(1, *w.Spec.Replicas), most) // one that is scaled to nothing may come back
 		}
 		if w.Spec.Ordinals != nil {
 			start = w.Spec.Ordinals.Start
@@ -91,7 +95,7 @@ func newPod(o Object, labels map[string]string, spec *corev1.PodSpec, added map[
 	containers := spec.Containers
 	for _, c := range spec.InitContainers { // sidecars
 		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			containers = append(containers[:len(containers):len(containers)], c)
+			containers = append(slices.Clip(containers), c)
 		}
 	}
 	for _, c := range containers {
@@ -153,7 +157,7 @@ func instances(o Object, u *unstructured.Unstructured) []*pod {
 		}, spec, more, true)
 		pods = append(pods, p)
 	}
-	for serial := int32(1); serial <= max(1, cluster.Spec.Instances); serial++ {
+	for serial := int32(1); serial <= min(max(1, cluster.Spec.Instances), most); serial++ {
 		roles := []string{"primary", "replica"} // each may become either
 		if cluster.Spec.Instances <= 1 {
 			roles = roles[:1]

@@ -18,7 +18,7 @@ type point[P any] interface {
 	Prev() P
 }
 
-type port uint16
+type port int32
 
 func (p port) Compare(q port) int { return cmp.Compare(p, q) }
 func (p port) Next() port         { return p + 1 }
