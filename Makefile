@@ -16,7 +16,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check up test testdeploy e2e typescript fuzz bench lint vuln fmt tidy
+.PHONY: help gen check verify up test testdeploy e2e typescript fuzz bench lint vuln fmt tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: ## fail with a diff when a generated file is not what the code says
 
 up: gen ## deploy the fleet staging to a control plane on this machine, until Ctrl-C (the first time compiles Kubernetes and Pulumi: half an hour)
 	@go -C local run . up
+
+verify: ## hold what is rendered against the rules of isolation, safety, capacity and validity
+	@go run ./cmd/gen verify
 
 test: ## run the tests of the root module (RACE= where there is no C compiler)
 	go test $(RACE) ./...

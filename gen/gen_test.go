@@ -390,13 +390,16 @@ func TestDependencies(t *testing.T) {
 		"k8s.io/api/",
 		"k8s.io/apiextensions-apiserver/pkg/apis/",
 		"k8s.io/apimachinery/",
+		"k8s.io/component-base/version",
 		"k8s.io/klog/",
 		"k8s.io/kube-openapi/",
+		"k8s.io/pod-security-admission/",
 		"k8s.io/utils/",
 		"sigs.k8s.io/gateway-api/apis/",
 		"sigs.k8s.io/json",
 		"sigs.k8s.io/randfill",
 		"sigs.k8s.io/structured-merge-diff/",
+		"sigs.k8s.io/yaml",
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "../cmd/gen").Output()
 	if err != nil {

@@ -14,6 +14,8 @@ type Fleet struct {
 	Rings []Ring
 	// Acknowledged are the losses of data that deploying may cause.
 	Acknowledged []Acknowledgement
+	// Exceptions are the findings of gen verify that somebody has looked at and lets pass.
+	Exceptions []Exception
 }
 
 // Cluster says what is true of the fleet's cluster and cannot be seen from the objects in it.

@@ -45,6 +45,17 @@ type Acknowledgement struct {
 	Until Date
 }
 
+// An Exception lets one finding of gen verify pass. It shows in the report with its reason. One that covers
+// nothing any more, or whose day is over, is a finding itself.
+type Exception struct {
+	Rule   string // such as "pods/registry"
+	Unit   string
+	Object string // kind and name: "Deployment/api"
+	Why    string
+	// Until is the last day on which it holds.
+	Until Date
+}
+
 var dataObject = regexp.MustCompile(`^([a-z0-9.-]+/)?[A-Z][A-Za-z0-9]*/[a-z0-9.:-]+$`)
 
 // Acknowledges tells whether the fleet takes this loss of the object on the day of now.
@@ -63,7 +74,7 @@ func (f *Fleet) RingOf(tenant string) int {
 	return i
 }
 
-// validateRollout checks rings and acknowledgements.
+// validateRollout checks rings and acknowledgements. Exceptions are checked where the rules are.
 func (f *Fleet) validateRollout(c *checker) {
 	names, seen := map[string]bool{Everyone: true}, map[string]string{}
 	for i, ring := range f.Rings {
