@@ -113,7 +113,7 @@ func (c *call) destroyOne(ctx context.Context, unit string) outcome {
 				_, err := stack.Destroy(ctx, append(options, optdestroy.EventStreams(stream))...)
 				return err
 			}, func(e apitype.EngineEvent) {
-				c.follow(unit, e)
+				c.follow(unit, nil, e)
 				done.read(e)
 			})
 			if err != nil {

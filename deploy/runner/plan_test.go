@@ -123,9 +123,21 @@ func TestAReplacementIsToldOnce(t *testing.T) {
 	var out bytes.Buffer
 	c := &call{report: newReporter("prod", &out, &out, true)}
 	for _, op := range []apitype.OpType{apitype.OpDeleteReplaced, apitype.OpReplace, apitype.OpCreateReplacement} {
-		c.follow("acme", apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{Op: op, URN: urn(deploy, "acme/Deployment/api")}}})
+		c.follow("acme", nil, apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: apitype.StepEventMetadata{Op: op, URN: urn(deploy, "acme/Deployment/api")}}})
 	}
 	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"op":"replace","object":"acme/Deployment/api"`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestWhatPulumiWaitsForIsSaid, without secrets; that it waits no longer is an empty text.
+func TestWhatPulumiWaitsForIsSaid(t *testing.T) {
+	var out bytes.Buffer
+	c := &call{report: newReporter("prod", &out, &out, true)}
+	for _, text := range []string{"<{%reset%}>Retry #1; creation failed: " + canary + "<{%reset%}>", "<{%reset%}><{%reset%}>\n"} {
+		c.follow("acme", hider{canary}, apitype.EngineEvent{DiagnosticEvent: &apitype.DiagnosticEvent{URN: urn(deploy, "acme/Deployment/api"), Ephemeral: true, Message: text}})
+	}
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"object":"acme/Deployment/api","text":"Retry #1; creation failed: [secret]"`) {
 		t.Errorf("got %s", got)
 	}
 }

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -145,7 +146,8 @@ func scrubber(secrets map[string]map[string]string) hider {
 	for _, keys := range secrets {
 		for _, value := range keys {
 			if len(value) >= 4 { // a shorter one would blank half of every message
-				values = append(values, value)
+				quoted := strings.Trim(strconv.Quote(value), `"`) // as one with several lines stands in JSON
+				values = append(values, value, quoted, base64.StdEncoding.EncodeToString([]byte(value)))
 			}
 		}
 	}

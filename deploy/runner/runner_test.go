@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"flag"
 	"strings"
@@ -61,10 +62,16 @@ func TestEveryVariableIsNamedBeforeAnythingIsDone(t *testing.T) {
 }
 
 func TestErrorsShowNoSecret(t *testing.T) {
-	hide := scrubber(map[string]map[string]string{"secret-a.yaml": {"key": canary, "longer": canary + "-and-more", "short": "a"}})
-	got := hide.error(errors.New("the API server refused " + canary + "-and-more and " + canary + " at a port")).Error()
-	if want := "the API server refused [secret] and [secret] at a port"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	const lines = canary + "\nsecond line"
+	hide := scrubber(map[string]map[string]string{"secret-a.yaml": {"key": canary, "longer": canary + "-and-more", "short": "a", "lines": lines}})
+	for said, want := range map[string]string{
+		canary + "-and-more and " + canary + " at a port":            "[secret] and [secret] at a port",
+		"data: " + base64.StdEncoding.EncodeToString([]byte(canary)): "data: [secret]",
+		`{"stringData": {"lines": "` + canary + `\nsecond line"}}`:   `{"stringData": {"lines": "[secret]"}}`,
+	} {
+		if got := hide.error(errors.New("the API server refused " + said)).Error(); got != "the API server refused "+want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 

@@ -24,7 +24,8 @@ const project = "tenantry"
 
 // one previews or applies one unit.
 func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map[string]string) (o outcome) {
-	return c.work(ctx, unit.Name, scrubber(secrets), func(dir string, o *outcome) error {
+	hide := scrubber(secrets)
+	return c.work(ctx, unit.Name, hide, func(dir string, o *outcome) error {
 		stack, fresh, err := c.open(ctx, dir, unit.Name, program(unit, c.fleet, secrets))
 		if err != nil {
 			return fmt.Errorf("opening the stack: %w", err)
@@ -58,7 +59,7 @@ func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map
 			_, err := stack.Up(ctx, options...)
 			return err
 		}, func(e apitype.EngineEvent) {
-			c.follow(unit.Name, e)
+			c.follow(unit.Name, hide, e)
 			applied.read(e)
 		})
 		o.changes = applied.counts
@@ -144,7 +145,7 @@ func (c *call) work(_ context.Context, unit string, hide hider, do func(dir stri
 
 // follow tells of an object that was changed, once: the two halves of a replacement are part of it. And of what
 // Pulumi waits for.
-func (c *call) follow(unit string, e apitype.EngineEvent) {
+func (c *call) follow(unit string, hide hider, e apitype.EngineEvent) {
 	switch {
 	case e.ResOutputsEvent != nil:
 		m := e.ResOutputsEvent.Metadata
@@ -156,8 +157,9 @@ func (c *call) follow(unit string, e apitype.EngineEvent) {
 			c.report.tell(Event{Event: "resource", Unit: unit, Op: string(m.Op), Object: object})
 		}
 	case e.DiagnosticEvent != nil && e.DiagnosticEvent.Ephemeral:
-		if object := objectName(e.DiagnosticEvent.URN); object != "" {
-			c.report.tell(Event{Event: "waiting", Unit: unit, Object: object, Text: strings.TrimSpace(plainText(e.DiagnosticEvent.Message))})
+		text := strings.TrimSpace(plainText(e.DiagnosticEvent.Message)) // nothing, when the waiting is over
+		if object := objectName(e.DiagnosticEvent.URN); object != "" && text != "" {
+			c.report.tell(Event{Event: "waiting", Unit: unit, Object: object, Text: hide.text(text)})
 		}
 	}
 }
