@@ -20,7 +20,7 @@ var networkRules = []Rule{
 	},
 	{
 		ID:       "network/cross-tenant",
-		Protects: "No pod of a tenant reaches a pod of another tenant.",
+		Protects: "No pod of a tenant reaches a pod of another tenant, whatever labels either is given.",
 		check:    acrossTenants,
 	},
 	{
@@ -209,6 +209,19 @@ func acrossTenants(s *subject) []Finding {
 			o.blamePath(from, to, t)
 		}
 	})
+	for _, s := range s.network.spaces {
+		if !s.tenant || s.twin != nil {
+			continue
+		}
+		for _, other := range o.network.toward(s.whoever) {
+			if !other.tenant || other == s || other.twin != nil && other.twin != s {
+				continue
+			}
+			if t := o.network.between(s.whoever, other.whoever); !t.none() {
+				o.blamePath(s.whoever, other.whoever, t)
+			}
+		}
+	}
 	return o.findings()
 }
 

@@ -103,6 +103,9 @@ func (n *network) namespaces() map[*space][]rawPolicy {
 		s := newSpace(u.Name, named[u.Name])
 		s.unit, s.tenant = u, u.Name != render.PlatformUnit
 		delete(named, u.Name)
+		if s.tenant {
+			s.whoever = &pod{space: s, name: "any pod", any: true, object: u.home()}
+		}
 		for _, o := range u.Objects {
 			if p, ok := o.Object.(*networkingv1.NetworkPolicy); ok {
 				raw[s] = append(raw[s], rawPolicy{o, p})
@@ -118,6 +121,16 @@ func (n *network) namespaces() map[*space][]rawPolicy {
 		n.spaces = append(n.spaces, newSpace(name, named[name]))
 	}
 	return raw
+}
+
+// home is the unit's namespace, or its first object where it renders none.
+func (u *Unit) home() Object {
+	for _, o := range u.Objects {
+		if _, ok := o.Object.(*corev1.Namespace); ok && o.GetName() == u.Name {
+			return o
+		}
+	}
+	return u.Objects[0]
 }
 
 func newSpace(name string, own map[string]string) *space {
@@ -138,6 +151,9 @@ func (s *space) others() []string {
 
 // counterpart is the pod of another tenant that is alike.
 func (p *pod) counterpart(s *space) *pod {
+	if p.any {
+		return s.whoever
+	}
 	relative := func(p *pod) string {
 		own := maps.Clone(p.labels)
 		for key, value := range own {

@@ -53,6 +53,9 @@ type space struct {
 
 	unit   *Unit // nil where no unit renders it
 	tenant bool
+	// whoever is, for a tenant, a pod that nobody has rendered: whoever deploys the tenant may give it any
+	// labels.
+	whoever *pod
 	// alike are the tenants that this one stands for, too: those that nothing tells apart from it.
 	alike []*space
 	// twin is, for the second tenant of those that are alike, the first. It is there to be reached by it.
@@ -67,6 +70,7 @@ type pod struct {
 	ports  []namedPort
 	host   bool // in the network of its node
 	alone  bool // there is exactly one
+	any    bool // with whatever labels and ports a selector may ask for
 	object Object
 
 	sides [2]side
@@ -118,21 +122,13 @@ func (c *cluster) connect() {
 			c.byLabel[[2]string{key, value}] = append(c.byLabel[[2]string{key, value}], s)
 		}
 		for _, p := range s.pods {
-			if p.sides = [2]side{}; p.host {
+			if p.host {
 				c.hosts = append(c.hosts, p)
-				continue
 			}
-			for _, policy := range s.policies {
-				if !policy.pods.Matches(p.labels) {
-					continue
-				}
-				for d, binds := range policy.binds {
-					if binds {
-						p.sides[d].isolated = true
-						p.sides[d].rules = append(p.sides[d].rules, policy.rules[d]...)
-					}
-				}
-			}
+			p.bind()
+		}
+		if s.whoever != nil {
+			s.whoever.bind()
 		}
 		for _, policy := range s.policies {
 			for _, rules := range policy.rules {
@@ -141,6 +137,27 @@ func (c *cluster) connect() {
 						r.peers[i].inside = len(p.addresses.intersect(c.pods)) > 0
 					}
 				}
+			}
+		}
+	}
+}
+
+// bind computes what the policies of the namespace make of a pod. One with any labels is bound by what binds
+// every pod, and gets what is allowed to some.
+func (p *pod) bind() {
+	p.sides = [2]side{}
+	if p.host {
+		return
+	}
+	for _, policy := range p.space.policies {
+		if !p.any && !policy.pods.Matches(p.labels) {
+			continue
+		}
+		for d, binds := range policy.binds {
+			if binds {
+				side := &p.sides[d]
+				side.isolated = side.isolated || !p.any || policy.pods.Empty()
+				side.rules = append(side.rules, policy.rules[d]...)
 			}
 		}
 	}
@@ -183,9 +200,9 @@ func (r *rule) admits(p *pod) bool {
 		case peer.pods == nil:
 			return peer.inside
 		case peer.spaces == nil:
-			return p.space == r.policy.space && peer.pods.Matches(p.labels)
+			return p.space == r.policy.space && (p.any || peer.pods.Matches(p.labels))
 		default:
-			return peer.spaces.Matches(p.space.labels) && peer.pods.Matches(p.labels)
+			return peer.spaces.Matches(p.space.labels) && (p.any || peer.pods.Matches(p.labels))
 		}
 	})
 }
@@ -194,6 +211,9 @@ func (r *rule) admits(p *pod) bool {
 func (r *rule) to(p *pod) traffic {
 	t := r.fixed
 	for _, n := range r.named {
+		if p.any {
+			t[n.protocol] = everyPort
+		}
 		for _, own := range p.ports {
 			if own.name == n.name && own.protocol == n.protocol {
 				t[n.protocol] = t[n.protocol].union(ports{{own.port, own.port}})
@@ -246,9 +266,7 @@ func (p *pod) outside(d direction) map[*rule]area {
 	return areas
 }
 
-// reached calls visit for each other pod that some traffic of a pod reaches. It looks only where the pod's own
-// rules point, so that the pods of a cluster without mistakes are visited in time that grows with their
-// number.
+// reached calls visit for each other pod that some traffic of a pod reaches.
 func (c *cluster) reached(from *pod, visit func(to *pod, t traffic)) {
 	try := func(to *pod) {
 		if from == to && from.alone {
@@ -258,43 +276,49 @@ func (c *cluster) reached(from *pod, visit func(to *pod, t traffic)) {
 			visit(to, t)
 		}
 	}
+	spaces := c.toward(from)
+	for _, s := range spaces {
+		for _, p := range s.pods {
+			try(p)
+		}
+	}
+	for _, p := range c.hosts {
+		if !slices.Contains(spaces, p.space) {
+			try(p)
+		}
+	}
+}
+
+// toward is the namespaces that a pod's own rules point to, so that the pods of a cluster without mistakes are
+// visited in time that grows with their number. Pods in the network of their node may be anywhere else.
+func (c *cluster) toward(from *pod) []*space {
+	if from.host || !from.sides[egress].isolated {
+		return c.spaces
+	}
+	var list []*space
 	seen := map[*space]bool{}
-	look := func(spaces []*space) {
-		for _, s := range spaces {
-			if !seen[s] {
-				seen[s] = true
-				for _, p := range s.pods {
-					try(p)
+	for _, r := range from.sides[egress].rules {
+		if r.anyone || slices.ContainsFunc(r.peers, func(p peer) bool { return p.inside }) {
+			return c.spaces
+		}
+		for _, peer := range r.peers {
+			var spaces []*space
+			switch {
+			case peer.pods == nil:
+			case peer.spaces == nil:
+				spaces = []*space{r.policy.space}
+			default:
+				spaces = c.selected(peer.spaces)
+			}
+			for _, s := range spaces {
+				if !seen[s] {
+					seen[s] = true
+					list = append(list, s)
 				}
 			}
 		}
 	}
-	if from.host || !from.sides[egress].isolated {
-		look(c.spaces)
-		return
-	}
-	for _, r := range from.sides[egress].rules {
-		if r.anyone {
-			look(c.spaces)
-			return
-		}
-		for _, peer := range r.peers {
-			switch {
-			case peer.inside:
-				look(c.spaces)
-			case peer.pods == nil:
-			case peer.spaces == nil:
-				look([]*space{r.policy.space})
-			default:
-				look(c.selected(peer.spaces))
-			}
-		}
-	}
-	for _, p := range c.hosts {
-		if !seen[p.space] {
-			try(p)
-		}
-	}
+	return list
 }
 
 // selected is the namespaces that a selector picks.
