@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/render"
@@ -259,6 +260,10 @@ func TestBreaksOfPods(t *testing.T) {
 			pods("pods/priority", "go before everybody", func(u *Unit, t *template) bool {
 				t.spec.PriorityClassName = "system-cluster-critical"
 				return u.Name != render.PlatformUnit
+			}),
+			pods("pods/priority", "go after everybody", func(_ *Unit, t *template) bool {
+				t.spec.PriorityClassName = ""
+				return true
 			}),
 			pods("pods/priority", "go with the platform", func(u *Unit, t *template) bool {
 				t.spec.PriorityClassName = "platform"
@@ -511,6 +516,11 @@ func TestBreaksOfIdentity(t *testing.T) {
 		bind("identity/unseen-role", "bind a role that is not there", func(_ *Unit, b *rbacv1.RoleBinding) { b.RoleRef.Name = "another" }),
 		breakage{"have a token in every pod of an account", "identity/token", account(func(a *corev1.ServiceAccount) { a.AutomountServiceAccountToken = nil })},
 		breakage{"have a token", "identity/token", account(func(a *corev1.ServiceAccount) { a.AutomountServiceAccountToken = new(true) })},
+		pods("identity/token", "leave a token to the account", func(_ *Unit, t *template) bool {
+			had := *t.spec.AutomountServiceAccountToken
+			t.spec.AutomountServiceAccountToken = nil
+			return !had
+		}),
 		pods("identity/token", "mount a token", func(_ *Unit, t *template) bool {
 			had := *t.spec.AutomountServiceAccountToken
 			t.spec.AutomountServiceAccountToken = new(true)
@@ -856,6 +866,34 @@ func TestBreaksOfNames(t *testing.T) {
 				return false
 			}
 			return true
+		}},
+		breakage{"let every namespace in by labels", "names/cross-namespace", func(_ *Unit, o render.Object) bool {
+			g, ok := o.(*gatewayv1.Gateway)
+			if ok {
+				g.Spec.AllowedListeners.Namespaces.Selector = &metav1.LabelSelector{}
+			}
+			return ok
+		}},
+		breakage{"let every namespace's routes in by labels that it has not", "names/cross-namespace", func(_ *Unit, o render.Object) bool {
+			g, ok := o.(*gatewayv1.Gateway)
+			if ok {
+				g.Spec.Listeners[0].AllowedRoutes.Namespaces.Selector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "closed", Operator: metav1.LabelSelectorOpDoesNotExist}}}
+			}
+			return ok
+		}},
+		breakage{"lead to no pod", "names/reference", func(_ *Unit, o render.Object) bool {
+			s, ok := o.(*corev1.Service)
+			if ok {
+				s.Spec.Selector["app.kubernetes.io/name"] = "another"
+			}
+			return ok
+		}},
+		breakage{"lead to no port", "names/reference", func(_ *Unit, o render.Object) bool {
+			s, ok := o.(*corev1.Service)
+			if ok {
+				s.Spec.Ports[0].TargetPort = intstr.FromString("another")
+			}
+			return ok
 		}},
 		breakage{"let others' routes in", "names/cross-namespace", func(u *Unit, o render.Object) bool {
 			switch w := o.(type) {

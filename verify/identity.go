@@ -462,12 +462,13 @@ func tokens(s *subject) []Finding {
 		if t.made && !rendered && !t.solver() {
 			continue // the account is the operator's too
 		}
-		field, has := t.at("automountServiceAccountToken"), own || !rendered
+		// A pod that is written here declines for itself; one that an operator makes is bound by its account.
+		has := !t.made || own || !rendered
 		if t.spec.AutomountServiceAccountToken != nil {
 			has = *t.spec.AutomountServiceAccountToken
 		}
 		if has && !may {
-			tell(t.unit, t.object, field, fmt.Sprintf("its pods have a token of the account %s, which is declared to do nothing", t.account()), "set it to false")
+			tell(t.unit, t.object, t.at("automountServiceAccountToken"), fmt.Sprintf("its pods may have a token of the account %s, which is declared to do nothing", t.account()), "set it to false")
 		}
 		for i, v := range t.spec.Volumes {
 			if v.Projected == nil {

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -362,8 +364,35 @@ func referencesResolve(s *subject) []Finding {
 			follow(&s.Units[i], o, links(o))
 		}
 	}
+	byUnit := map[*Unit][]*template{}
 	for _, t := range s.pods {
+		byUnit[t.unit] = append(byUnit[t.unit], t)
 		follow(t.unit, t.object, t.podLinks())
 	}
+	for i := range s.Units {
+		for _, o := range s.Units[i].Objects {
+			if service, ok := o.Object.(*corev1.Service); ok && len(service.Spec.Selector) > 0 {
+				if field, message := leadsNowhere(service, byUnit[&s.Units[i]]); message != "" {
+					findings = append(findings, s.finding("names/reference", s.Units[i].Name, o, field, message, "name what there is in the namespace"))
+				}
+			}
+		}
+	}
 	return findings
+}
+
+// leadsNowhere says which part of a Service leads to no pod; empty where all do.
+func leadsNowhere(service *corev1.Service, templates []*template) (field, message string) {
+	templates = slices.DeleteFunc(slices.Clone(templates), func(t *template) bool {
+		return t.once() || !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(t.meta.Labels))
+	})
+	if len(templates) == 0 {
+		return "spec.selector", "it picks no pod"
+	}
+	for i, port := range service.Spec.Ports {
+		if port.TargetPort.Type == intstr.String && !slices.ContainsFunc(templates, func(t *template) bool { _, c := t.listens(port); return c != nil }) {
+			return fmt.Sprintf("spec.ports[%d].targetPort", i), "no pod that it picks has a port " + port.TargetPort.StrVal
+		}
+	}
+	return "", ""
 }

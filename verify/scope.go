@@ -9,7 +9,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/render"
@@ -154,22 +156,25 @@ func acrossReferences(s *subject) []Finding {
 					}
 				}
 			}
-			admitted := func(from *gatewayv1.FromNamespaces, field string, args ...any) {
-				if from == nil {
-					return
-				}
-				if *from == gatewayv1.NamespacesFromAll || *from == gatewayv1.NamespacesFromSelector && u.Name != render.PlatformUnit {
-					tell("it lets other namespaces in: "+string(*from), field, args...)
+			admitted := func(from *gatewayv1.FromNamespaces, selector *metav1.LabelSelector, field string, args ...any) {
+				switch {
+				case from == nil || *from != gatewayv1.NamespacesFromAll && *from != gatewayv1.NamespacesFromSelector:
+				case *from == gatewayv1.NamespacesFromAll, u.Name != render.PlatformUnit:
+					tell("it lets other namespaces in: "+string(*from), field+".from", args...)
+				default:
+					if picks, err := metav1.LabelSelectorAsSelector(selector); err == nil && picks.Matches(labels.Set{}) {
+						tell("it lets every namespace in that has no labels", field+".selector", args...)
+					}
 				}
 			}
 			switch w := o.Object.(type) {
 			case *gatewayv1.Gateway:
 				if w.Spec.AllowedListeners != nil && w.Spec.AllowedListeners.Namespaces != nil {
-					admitted(w.Spec.AllowedListeners.Namespaces.From, "spec.allowedListeners.namespaces.from")
+					admitted(w.Spec.AllowedListeners.Namespaces.From, w.Spec.AllowedListeners.Namespaces.Selector, "spec.allowedListeners.namespaces")
 				}
 				for i, l := range w.Spec.Listeners {
 					if l.AllowedRoutes != nil && l.AllowedRoutes.Namespaces != nil {
-						admitted(l.AllowedRoutes.Namespaces.From, "spec.listeners[%d].allowedRoutes.namespaces.from", i)
+						admitted(l.AllowedRoutes.Namespaces.From, l.AllowedRoutes.Namespaces.Selector, "spec.listeners[%d].allowedRoutes.namespaces", i)
 					}
 					if l.TLS != nil {
 						for j, c := range l.TLS.CertificateRefs {
@@ -183,7 +188,7 @@ func acrossReferences(s *subject) []Finding {
 				}
 				for i, l := range w.Spec.Listeners {
 					if l.AllowedRoutes != nil && l.AllowedRoutes.Namespaces != nil {
-						admitted(l.AllowedRoutes.Namespaces.From, "spec.listeners[%d].allowedRoutes.namespaces.from", i)
+						admitted(l.AllowedRoutes.Namespaces.From, l.AllowedRoutes.Namespaces.Selector, "spec.listeners[%d].allowedRoutes.namespaces", i)
 					}
 					if l.TLS != nil {
 						for j, c := range l.TLS.CertificateRefs {

@@ -395,6 +395,9 @@ func placed(s *subject, t *template, blame blame) {
 }
 
 func ranked(s *subject, t *template, blame blame) {
+	if t.unit.Name == render.PlatformUnit && len(s.Facts.Tiers) > 0 && t.spec.PriorityClassName == "" {
+		blame(t.at("priorityClassName"), "its pods go after those of every tenant", "make it platform")
+	}
 	tier, tenant := s.Facts.Tiers[t.unit.Name]
 	if class := "tenant-" + tier; tenant && t.spec.PriorityClassName != class && (!t.solver() || t.spec.PriorityClassName != "") {
 		blame(t.at("priorityClassName"), fmt.Sprintf("its pods have the priority %q", t.spec.PriorityClassName), "make it "+class)
