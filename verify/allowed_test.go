@@ -377,3 +377,47 @@ func BenchmarkRules(b *testing.B) {
 		})
 	}
 }
+
+// TestPlaces looks for the field that is blamed, and its line.
+func TestPlaces(t *testing.T) {
+	fleet := examples(t)[0]
+	for _, row := range []struct {
+		unit, file string
+		way        breakage
+		field      string
+		text       string // of the line in the file as it is
+	}{
+		{"acme", "deployment-api.yaml", containers("pods/restricted", "", always(func(c *corev1.Container) { c.SecurityContext.Privileged = new(true) })), "spec.template.spec.containers[0].securityContext.privileged", "securityContext:"},
+		{"acme", "deployment-api.yaml", containers("pods/restricted", "", always(func(c *corev1.Container) { c.SecurityContext.AllowPrivilegeEscalation = new(true) })), "spec.template.spec.containers[0].securityContext.allowPrivilegeEscalation", "allowPrivilegeEscalation: false"},
+		{"initech", "cronjob-database-backup.yaml", initial("pods/restricted", "", always(func(c *corev1.Container) { c.SecurityContext.AllowPrivilegeEscalation = nil })), "spec.jobTemplate.spec.template.spec.initContainers[0].securityContext.allowPrivilegeEscalation", "allowPrivilegeEscalation: false"},
+		{"acme", "deployment-api.yaml", inPod("pods/restricted", "", func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile.Type = corev1.SeccompProfileTypeUnconfined }), "spec.template.spec.securityContext.seccompProfile", "seccompProfile:"},
+		{"acme", "deployment-api.yaml", inPod("pods/restricted", "", func(s *corev1.PodSpec) { s.HostPID = true }), "spec.template.spec", "spec:"},
+		{"acme", "deployment-api.yaml", containers("pods/image", "", always(func(c *corev1.Container) { c.Image = "registry.example.com/api" })), "spec.template.spec.containers[0].image", "image: registry.example.com/parametric_portal/api:sha-1a2b3c4"},
+		{"acme", "cluster-database.yaml", custom("pods/registry", "", "postgresql.cnpg.io/Cluster", "ghcr.io/x:1", "spec", "imageName"), "spec", "spec:"},
+		{"acme", "role-deployer.yaml", grants("identity/shell", "", core("create", "pods/exec")), "rules[15].resources", "rules:"},
+		{"acme", "resourcequota-tier.yaml", breakage{"", "capacity/quota", func(_ *Unit, o render.Object) bool {
+			o.(*corev1.ResourceQuota).Spec.Hard[corev1.ResourcePods] = resource.MustParse("1")
+			return true
+		}}, "spec.hard.pods", `pods: "64"`},
+		{"acme", "listenerset-edge.yaml", breakage{"", "names/host", claims(func(*Unit, string) string { return "umbrella.example.com" })}, "spec.listeners[0].hostname", "hostname: acme.example.com"},
+		{"acme", "configmap-settings.yaml", breakage{"", "names/mention", func(_ *Unit, o render.Object) bool {
+			o.(*corev1.ConfigMap).Data["SMTP_HOST"] = "umbrella.example.com"
+			return true
+		}}, "data.SMTP_HOST", "SMTP_HOST: mail.acme.example"},
+	} {
+		o := fleet.object(row.unit, row.file).(kruntime.Object).DeepCopyObject().(render.Object)
+		i := slices.IndexFunc(fleet.Units, func(u Unit) bool { return u.Name == row.unit })
+		row.way.change(&fleet.Units[i], o)
+		rules := slices.DeleteFunc(slices.Concat(capacityRules, identityRules, nameRules, podRules), func(r Rule) bool { return r.ID != row.way.rule })
+		list := slices.DeleteFunc(found(rules, fleet.with(row.unit, row.file, o))[row.way.rule], func(f Finding) bool { return f.Unit != row.unit })
+		if len(list) != 1 {
+			t.Errorf("%s: %d findings, not one: %v", row.file, len(list), list)
+			continue
+		}
+		j := slices.IndexFunc(fleet.Units[i].Objects, func(o Object) bool { return o.File == row.file })
+		line := strings.Split(string(fleet.Units[i].Objects[j].yaml), "\n")[list[0].Line-1]
+		if got := list[0]; got.Field != row.field || strings.TrimLeft(line, " -") != row.text || got.File != row.file || got.Unit != row.unit || got.Fleet != "prod" {
+			t.Errorf("%s: blames %s at %q, not %s at %q", row.file, got.Field, line, row.field, row.text)
+		}
+	}
+}
