@@ -19,7 +19,7 @@ import (
 
 // destroy takes the named units from the cluster.
 func (c *call) destroy(ctx context.Context) (err error) {
-	if c.pulumi, err = findPulumi(ctx); err != nil {
+	if c.pulumi, err = c.find(); err != nil {
 		return err
 	}
 	c.pulumi = terse{c.pulumi}

@@ -32,7 +32,7 @@ func (c *call) recoverAll(ctx context.Context, chosen []render.Unit) error {
 	if err != nil {
 		return err
 	}
-	cli, err := findPulumi(ctx)
+	cli, err := c.find()
 	if err != nil {
 		return err
 	}

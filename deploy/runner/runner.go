@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -120,6 +121,7 @@ type call struct {
 	report   *reporter
 	cluster  *live.Cluster
 	deployed map[string]string // digests by unit
+	find     func() (auto.PulumiCommand, error) // Pulumi's CLI, looked for once
 	pulumi   auto.PulumiCommand
 }
 
@@ -127,6 +129,10 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 	c, err := parse(args, stdout)
 	if err != nil {
 		return err
+	}
+	c.find = sync.OnceValues(func() (auto.PulumiCommand, error) { return findPulumi(ctx) })
+	if c.verb == "preview" || c.verb == "up" {
+		go func() { _, _ = c.find() }() // it starts two processes, while this one renders
 	}
 	all, err := reviewed(golden, fleets)
 	if err != nil {

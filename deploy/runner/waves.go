@@ -50,7 +50,7 @@ func (c *call) apply(ctx context.Context, chosen, all []render.Unit) (err error)
 	if err != nil {
 		return err
 	}
-	if c.pulumi, err = findPulumi(ctx); err != nil {
+	if c.pulumi, err = c.find(); err != nil {
 		return err
 	}
 	c.pulumi = terse{c.pulumi}
