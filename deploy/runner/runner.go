@@ -120,7 +120,7 @@ type call struct {
 	fleet    render.Fleet
 	report   *reporter
 	cluster  *live.Cluster
-	deployed map[string]string // digests by unit
+	deployed map[string]string                  // digests by unit
 	find     func() (auto.PulumiCommand, error) // Pulumi's CLI, looked for once
 	pulumi   auto.PulumiCommand
 }
@@ -132,7 +132,8 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 	}
 	c.find = sync.OnceValues(func() (auto.PulumiCommand, error) { return findPulumi(ctx) })
 	if c.verb == "preview" || c.verb == "up" {
-		go func() { _, _ = c.find() }() // it starts two processes, while this one renders
+		go func() { _, _ = c.find() }()    // it starts two processes, while this one renders
+		defer func() { _, _ = c.find() }() // and none of them outlives it
 	}
 	all, err := reviewed(golden, fleets)
 	if err != nil {
