@@ -43,7 +43,7 @@ testdeploy: ## run the tests of deploy/, which compile Pulumi's SDK
 
 e2e: ## apply every golden file to a real control plane (the first time compiles Kubernetes and Pulumi: half an hour)
 	@go -C local run . build >/dev/null
-	go -C local test -count=1 -timeout 30m ./...
+	go -C local test -count=1 -p 1 -timeout 40m ./...
 
 typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)
 	npm ci --prefix config/schema/testdata/typescript --no-audit --no-fund
