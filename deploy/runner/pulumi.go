@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/blang/semver"
@@ -114,11 +115,14 @@ func diagnosed(err error) error {
 
 // diagnosis is what Pulumi says went wrong, without what it says went well.
 func diagnosis(err error, diagnostics []string) error {
+	const full = "there is no space left on the device that the state is on: make room, then run recover and up again"
 	text := err.Error()
 	for _, known := range []struct{ sign, says string }{
 		{"incorrect passphrase", "PULUMI_CONFIG_PASSPHRASE is not the one that this stack's state was encrypted with"},
 		{"passphrase must be set", "PULUMI_CONFIG_PASSPHRASE is not set: it decrypts the state of this stack"},
-		{"no space left on device", "there is no space left on the device that the state is on: make room, then run recover and up again"},
+		{syscall.ENOSPC.Error(), full},
+		{syscall.EDQUOT.Error(), full},
+		{syscall.EFBIG.Error(), full},
 	} {
 		if strings.Contains(text, known.sign) {
 			return errors.New(known.says)

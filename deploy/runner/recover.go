@@ -152,10 +152,17 @@ func (c *call) claim(ctx context.Context, dir string, unit render.Unit, run pulu
 			}
 		}
 	}
+	aside, err := setAside(c.state, name)
+	if err != nil {
+		return auto.Stack{}, nil, err
+	}
+	if aside != "" {
+		c.report.tell(Event{Event: "note", Unit: unit.Name, Text: fmt.Sprintf("%s: the state is cut off, as by a full disk: it is kept as %s, and built again", name, aside)})
+	}
 	stack, err := auto.SelectStack(ctx, name, w)
 	if auto.IsSelectStack404Error(err) {
-		// Locked, but not there: its run was killed while it made the stack. Pulumi breaks only locks of what
-		// exists, and another stack can be given the name in spite of the lock.
+		// Not there, and perhaps locked: its run was killed while it made the stack. Pulumi breaks only locks of
+		// what exists, and another stack can be given the name in spite of the lock.
 		if err := w.CreateStack(ctx, name+"-lost"); err != nil && !auto.IsCreateStack409Error(err) {
 			return stack, nil, diagnosis(err, nil)
 		}
@@ -174,16 +181,8 @@ func (c *call) claim(ctx context.Context, dir string, unit render.Unit, run pulu
 // attributes beside each of its own, and writes it in place: a run that is killed meanwhile leaves it empty. Pulumi
 // can do without it, and where this command names the backend, it does.
 func mendAttributes(backend, stack string) error {
-	folder, ok := strings.CutPrefix(backend, "file://")
-	if !ok {
-		return nil
-	}
-	folder, _, _ = strings.Cut(folder, "?")
-	root, err := os.OpenRoot(filepath.Join(filepath.FromSlash(folder), ".pulumi"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	root, err := stateFolder(backend)
+	if root == nil {
 		return err
 	}
 	defer func() { _ = root.Close() }()
@@ -203,6 +202,39 @@ func mendAttributes(backend, stack string) error {
 		}
 	}
 	return nil
+}
+
+// stateFolder is where a backend that is a folder keeps its files; nil for another one, and where there is none yet.
+func stateFolder(backend string) (*os.Root, error) {
+	folder, ok := strings.CutPrefix(backend, "file://")
+	if !ok {
+		return nil, nil
+	}
+	folder, _, _ = strings.Cut(folder, "?")
+	root, err := os.OpenRoot(filepath.Join(filepath.FromSlash(folder), ".pulumi"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return root, err
+}
+
+// setAside renames a stack's state if it is cut off, and returns its new name. Pulumi puts what it could write in the
+// place of the state where the device of the folder is full.
+func setAside(backend, stack string) (string, error) {
+	root, err := stateFolder(backend)
+	if root == nil {
+		return "", err
+	}
+	defer func() { _ = root.Close() }()
+	file := "stacks/" + project + "/" + stack + ".json"
+	text, err := root.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && json.Valid(text) {
+		return "", nil
+	}
+	if err == nil {
+		err = root.Rename(file, file+".cut-off")
+	}
+	return filepath.Join(root.Name(), filepath.FromSlash(file+".cut-off")), err
 }
 
 // rebuild makes a whole state out of a broken one: in a copy in dir, where Pulumi can read every object into it

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -282,5 +283,33 @@ func TestTheBackendIsTheOneThatIsNamed(t *testing.T) {
 	}
 	if got := w.GetEnvVars()["PULUMI_BACKEND_URL"]; got != c.state {
 		t.Errorf("got %q, want %q", got, c.state)
+	}
+}
+
+func TestAStateThatIsCutOffIsSetAside(t *testing.T) {
+	folder := t.TempDir()
+	backend, path := "file://"+filepath.ToSlash(folder), filepath.Join(folder, ".pulumi", "stacks", "tenantry", "prod.acme.json")
+	if aside, err := setAside(backend, "prod.acme"); err != nil || aside != "" {
+		t.Errorf("no folder: %q, %v", aside, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{`{"version":3}`: "", `{"version":`: path + ".cut-off", "": path + ".cut-off"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		aside, err := setAside(backend, "prod.acme")
+		if err != nil || aside != want {
+			t.Errorf("%q: %q, %v", text, aside, err)
+		}
+		if kept, err := os.ReadFile(cmp.Or(aside, path)); err != nil || string(kept) != text {
+			t.Errorf("%q: kept is %q, %v", text, kept, err)
+		}
+	}
+	for _, elsewhere := range []string{backend, "s3://bucket"} {
+		if aside, err := setAside(elsewhere, "prod.globex"); err != nil || aside != "" {
+			t.Errorf("%s: %q, %v", elsewhere, aside, err)
+		}
 	}
 }

@@ -84,6 +84,7 @@ func TestDiagnosisIsWhatWentWrong(t *testing.T) {
 		{"exit status 255", nil, "exit status 255"},
 		{"failed to run update: exit status 8\ncode: 8\nstdout: much\nstderr: error: update cancelled\n", nil, "error: update cancelled"},
 		{"exit status 255", []string{"acme/Secret/a: refused"}, "acme/Secret/a: refused"},
+		{"write state/a.json: disk quota exceeded", nil, "there is no space left on the device that the state is on: make room, then run recover and up again"},
 		{"code: 255\nerror: incorrect passphrase", nil, "PULUMI_CONFIG_PASSPHRASE is not the one that this stack's state was encrypted with"},
 		{
 			"error: the stack is currently locked by 1 lock(s). Either wait\n  file:///state/x.json: created by root@host (pid 12) at 2026-11-23T10:00:00Z\nmore", nil,
