@@ -65,7 +65,7 @@ func TestEverySetting(t *testing.T) {
 		}
 	}
 	fleet := tenants.Fleets()[0]
-	fleet.Tenants = fleet.Tenants[:1]
+	fleet.Tenants, fleet.Rings = fleet.Tenants[:1], nil
 	fleet.Tenants[0].Settings = shop.Grown{Settings: shop.Settings{Queue: shop.Memory{}}, Added: 9}
 	units, err := render.Units([]render.Fleet{fleet})
 	if err != nil {
