@@ -36,9 +36,7 @@ func found(rules []Rule, fleets ...Fleet) map[string][]Finding {
 	for i := range fleets {
 		s := &subject{Fleet: &fleets[i], access: newAccess(&fleets[i]), pods: templatesOf(&fleets[i]), names: names}
 		for _, r := range rules {
-			for _, f := range r.check(s) {
-				list[r.ID] = append(list[r.ID], f)
-			}
+			list[r.ID] = append(list[r.ID], r.check(s)...)
 		}
 	}
 	return list
@@ -459,6 +457,9 @@ func TestBreaksOfIdentity(t *testing.T) {
 			of("gateway.networking.k8s.io", verb, "gateways"), of("discovery.k8s.io", verb, "endpointslices"), of("apiextensions.k8s.io", verb, "customresourcedefinitions"),
 			of("admissionregistration.k8s.io", verb, "mutatingwebhookconfigurations"), of("certificates.k8s.io", verb, "certificatesigningrequests"), of("scheduling.k8s.io", verb, "priorityclasses"),
 			of("storage.k8s.io", verb, "storageclasses"), of("node.k8s.io", verb, "runtimeclasses"), of("cert-manager.io", verb, "clusterissuers"),
+			of("apiregistration.k8s.io", verb, "apiservices"), of("authentication.k8s.io", verb, "tokenreviews"), of("crd.projectcalico.org", verb, "globalnetworkpolicies"),
+			of("projectcalico.org", verb, "tiers"), of("policy.networking.k8s.io", verb, "adminnetworkpolicies"), of("external-secrets.io", verb, "clustersecretstores"),
+			of("flowcontrol.apiserver.k8s.io", verb, "flowschemas"), of("gateway.envoyproxy.io", verb, "envoyproxies"), of("networking.k8s.io", verb, "ingressclasses"), core(verb, "services/status"),
 		} {
 			bounding = append(bounding, grants("identity/bounds", verb+" "+r.Resources[0], r))
 		}
@@ -654,6 +655,24 @@ func TestBreaksOfNames(t *testing.T) {
 			}
 			return u.Name != render.PlatformUnit
 		}},
+		breakage{"answer to whatever nobody answers to", "names/host", func(u *Unit, o render.Object) bool {
+			i, ok := o.(*networkingv1.Ingress)
+			if ok {
+				i.Spec.DefaultBackend = &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "api"}}
+			}
+			return ok
+		}},
+		breakage{"certify another tenant's host by the old name", "names/host", func(u *Unit, o render.Object) bool {
+			c, ok := o.(*certv1.Certificate)
+			if ok {
+				c.Spec.CommonName = host(u)
+			}
+			return ok
+		}},
+		custom("names/mention", "fill another tenant's host into a Secret", "external-secrets.io/ExternalSecret", "https://acme.example.com", "spec", "target", "template", "data", "url"),
+		custom("names/mention", "copy another tenant's database", "postgresql.cnpg.io/Cluster", []any{map[string]any{
+			"name": "other", "connectionParameters": map[string]any{"host": "database.initech.svc", "user": "streaming_replica"},
+		}}, "spec", "externalClusters"),
 		breakage{"have a Service at another tenant's host", "names/host", func(u *Unit, o render.Object) bool {
 			s, ok := o.(*corev1.Service)
 			if ok {
@@ -935,6 +954,13 @@ func TestBreaksOfNames(t *testing.T) {
 	)
 	n := tally{rules: nameRules}
 	n.breakAll(t, fleet, ways)
+	both := fleet
+	for _, unit := range []string{"acme", "umbrella"} {
+		store := fleet.object(unit, "objectstore-database.yaml").(*unstructured.Unstructured).DeepCopy()
+		custom("", "", "barmancloud.cnpg.io/ObjectStore", "s3://shared/"+unit, "spec", "configuration", "destinationPath").change(nil, store)
+		both = both.with(unit, "objectstore-database.yaml", store)
+	}
+	n.expect(t, both, breakage{"back up into a bucket that another tenant takes too", "names/bucket", nil}, "acme and umbrella")
 	n.alone = true
 	n.breakAll(t, fleet, []breakage{
 		{"carry another tenant's label", "names/label", func(u *Unit, o render.Object) bool {

@@ -17,8 +17,6 @@ import (
 // pods.
 type size [4]int64
 
-var sizeNames = [...]string{"cpu", "memory", "ephemeral-storage", "pods"}
-
 func (b bill) size() size {
 	of := func(name corev1.ResourceName) int64 { q := b[requests+name]; return q.Value() }
 	cpu := b[requests+corev1.ResourceCPU]

@@ -188,7 +188,3 @@ func labelled(all ...map[string]string) map[string]string {
 	}
 	return labels
 }
-
-func (s *subject) tell(rule string, t *template, field, message, remedy string) Finding {
-	return s.finding(rule, t.unit.Name, t.object, field, message, remedy)
-}
