@@ -84,6 +84,14 @@ func TestAllowed(t *testing.T) {
 			}
 			return ok
 		}},
+		{"have a bucket of another's name at another store", "", func(u *Unit, o render.Object) bool {
+			m, ok := o.(*corev1.ConfigMap)
+			if !ok || u.Name != "globex" || m.Data["STORAGE_BUCKET"] == "" {
+				return false
+			}
+			m.Data["STORAGE_BUCKET"] = "acme"
+			return true
+		}},
 		{"end a host with a dot", "", func(_ *Unit, o render.Object) bool {
 			return o.GetObjectKind().GroupVersionKind().Kind == "DNSEndpoint" && claims(func(_ *Unit, host string) string { return host + "." })(&Unit{Name: o.GetNamespace()}, o)
 		}},
@@ -419,5 +427,24 @@ func TestPlaces(t *testing.T) {
 		if got := list[0]; got.Field != row.field || strings.TrimLeft(line, " -") != row.text || got.File != row.file || got.Unit != row.unit || got.Fleet != "prod" {
 			t.Errorf("%s: blames %s at %q, not %s at %q", row.file, got.Field, line, row.field, row.text)
 		}
+	}
+}
+
+// TestWildcard has both sides told: who covers others, and who is covered.
+func TestWildcard(t *testing.T) {
+	fleet := examples(t)[0]
+	set := fleet.object("acme", "listenerset-edge.yaml").(*gatewayv1.ListenerSet).DeepCopy()
+	set.Spec.Listeners[0].Hostname = new(gatewayv1.Hostname("*.example.com"))
+	told := map[string]string{}
+	for _, f := range found(nameRules, fleet.with("acme", "listenerset-edge.yaml", set))["names/host"] {
+		told[f.Unit] = f.Message
+	}
+	want := map[string]string{
+		"acme":     "*.example.com covers initech.example.com of prod/initech, and 1 more",
+		"initech":  "initech.example.com is also prod/acme's: spec.listeners[0].hostname of ListenerSet/edge",
+		"umbrella": "umbrella.example.com is also prod/acme's: spec.listeners[0].hostname of ListenerSet/edge",
+	}
+	if !maps.Equal(told, want) {
+		t.Errorf("%v", told)
 	}
 }
