@@ -235,25 +235,33 @@ func newWorld(c choice) *world {
 		}
 		w.namespaces[name] = labels
 	}
-	// What one namespace has, others often have, too.
-	kinds := 1 + c.IntN(2)
-	pods, policies := make([][]*corev1.Pod, kinds), make([][]*networkingv1.NetworkPolicy, kinds)
-	for k := range kinds {
-		for i := range 1 + c.IntN(3) {
-			pods[k] = append(pods[k], randomPod(c, "pod-"+strconv.Itoa(i)))
+	// What one namespace has, others often have, too, or nearly.
+	pods, policies := make([][]*corev1.Pod, 2), make([][]*networkingv1.NetworkPolicy, 2)
+	for i := range 1 + c.IntN(3) {
+		p := randomPod(c, "pod-"+strconv.Itoa(i))
+		q := p.DeepCopy()
+		switch c.IntN(4) {
+		case 0:
+			q.Labels[pick(c, "app", "tier", "team")] = pick(c, "red", "blue", "green")
+		case 1:
+			q.Spec.HostNetwork = !q.Spec.HostNetwork
+		case 2:
+			q.Spec.Containers = randomPod(c, "").Spec.Containers
 		}
+		pods[0], pods[1] = append(pods[0], p), append(pods[1], q)
+	}
+	for k := range policies {
 		for i := range c.IntN(4) {
 			policies[k] = append(policies[k], randomPolicy(c, "policy-"+strconv.Itoa(i), names))
 		}
 	}
 	for _, name := range names {
-		k := c.IntN(kinds)
-		for _, p := range pods[k] {
+		for _, p := range pods[c.IntN(2)] {
 			p = p.DeepCopy()
 			p.Namespace = name
 			w.pods = append(w.pods, p)
 		}
-		for _, p := range policies[k] {
+		for _, p := range policies[c.IntN(3)/2] {
 			p = p.DeepCopy()
 			p.Namespace = name
 			w.policies = append(w.policies, p)

@@ -402,3 +402,47 @@ func (f *Fleet) policy(unit, file string) *networkingv1.NetworkPolicy {
 	}
 	panic("no " + unit + "/" + file)
 }
+
+func TestDefaultDeny(t *testing.T) {
+	fleet := examples(t)[0]
+	for _, test := range []struct {
+		why    string
+		change func(*networkingv1.NetworkPolicySpec)
+		found  bool
+	}{
+		{"it is as it should be", func(*networkingv1.NetworkPolicySpec) {}, false},
+		{"another order", func(s *networkingv1.NetworkPolicySpec) { slices.Reverse(s.PolicyTypes) }, false},
+		{"it picks some pods only", func(s *networkingv1.NetworkPolicySpec) {
+			s.PodSelector.MatchLabels = map[string]string{"app.kubernetes.io/name": "api"}
+		}, true},
+		{"it binds ingress only", func(s *networkingv1.NetworkPolicySpec) { s.PolicyTypes = s.PolicyTypes[:1] }, true},
+		{"it binds egress only", func(s *networkingv1.NetworkPolicySpec) { s.PolicyTypes = s.PolicyTypes[1:] }, true},
+		{"it allows something", func(s *networkingv1.NetworkPolicySpec) { s.Egress = []networkingv1.NetworkPolicyEgressRule{{}} }, true},
+	} {
+		p := fleet.policy("acme", "networkpolicy-default-deny.yaml").DeepCopy()
+		test.change(&p.Spec)
+		found := slices.ContainsFunc(networkFindings(fleet.with("acme", "networkpolicy-default-deny.yaml", p)), func(f Finding) bool {
+			return f.Rule == "network/default-deny" && f.Unit == "acme"
+		})
+		if found != test.found {
+			t.Errorf("%s: found %v", test.why, found)
+		}
+	}
+}
+
+// TestTenantsAlikeReachEachOther opens all tenants in the same way, so that one stands for the others: what
+// it reaches of them is found all the same, and told of each.
+func TestTenantsAlikeReachEachOther(t *testing.T) {
+	found := map[string]bool{}
+	for _, f := range networkFindings(many(t, 4, false).open()) {
+		if f.Rule != "network/cross-tenant" {
+			continue
+		}
+		if strings.HasPrefix(f.Message, "api of the tenant "+f.Unit+" reaches ") && !strings.Contains(strings.TrimPrefix(f.Message, "api of the tenant "+f.Unit), f.Unit+":") {
+			found[f.Unit] = true
+		}
+	}
+	if len(found) != 4 {
+		t.Errorf("found %v", found)
+	}
+}

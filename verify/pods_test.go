@@ -1,0 +1,150 @@
+package verify
+
+import (
+	"slices"
+	"testing"
+
+	acmev1 "github.com/cert-manager/cert-manager/pkg/apis/acme/v1"
+	certv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestPods checks the pods that come of an object, as far as policies can tell them apart: labels that have
+// a value at all, and names of ports.
+func TestPods(t *testing.T) {
+	for _, test := range []struct {
+		why, yaml string
+		want      []string
+	}{
+		{"a pod has its own labels", `
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: acme, labels: {app: web}}
+spec: {containers: [{name: c, ports: [{name: http, containerPort: 80}, {containerPort: 81}]}]}`, []string{
+			"app=web [http TCP 80] alone",
+		}},
+		{"a sidecar has ports, an init container has none", `
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: acme}
+spec: {containers: [{name: c}], initContainers: [{name: i, ports: [{name: early, containerPort: 1}]}, {name: s, restartPolicy: Always, ports: [{name: beside, containerPort: 2, protocol: UDP}]}]}`, []string{
+			" [beside UDP 2] alone",
+		}},
+		{"a deployment", `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: d, namespace: acme, labels: {not: this}}
+spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {hostNetwork: true}}}`, []string{
+			"app=web,pod-template-hash=set-by-the-cluster [] host",
+		}},
+		{"a stateful set numbers its pods", `
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: s, namespace: acme}
+spec: {replicas: 2, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}}}`, []string{
+			"app=web,apps.kubernetes.io/pod-index=0,controller-revision-hash=set-by-the-cluster,statefulset.kubernetes.io/pod-name=s-0 [] alone",
+			"app=web,apps.kubernetes.io/pod-index=1,controller-revision-hash=set-by-the-cluster,statefulset.kubernetes.io/pod-name=s-1 [] alone",
+		}},
+		{"a job names itself", `
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j, namespace: acme}
+spec: {template: {metadata: {labels: {app: job}}}}`, []string{
+			"app=job,batch.kubernetes.io/controller-uid=set-by-the-cluster,batch.kubernetes.io/job-name=j,controller-uid=set-by-the-cluster,job-name=j []",
+		}},
+		{"a cron job's jobs are named later", `
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: j, namespace: acme}
+spec: {schedule: "", jobTemplate: {spec: {template: {metadata: {labels: {app: job}}}}}}`, []string{
+			"app=job,batch.kubernetes.io/controller-uid=set-by-the-cluster,batch.kubernetes.io/job-name=set-by-the-cluster,controller-uid=set-by-the-cluster,job-name=set-by-the-cluster []",
+		}},
+		{"a database is its instances, in either role, and the jobs that make them", `
+apiVersion: postgresql.cnpg.io/v1
+kind: Cluster
+metadata: {name: db, namespace: acme, labels: {not: this}}
+spec: {instances: 2, inheritedMetadata: {labels: {app.kubernetes.io/instance: acme, own: label}}}`, append([]string{
+			"app.kubernetes.io/component=database,app.kubernetes.io/instance=acme,app.kubernetes.io/managed-by=cloudnative-pg,app.kubernetes.io/name=postgresql,app.kubernetes.io/version=set-by-the-cluster,cnpg.io/cluster=db,cnpg.io/instanceName=db-1,cnpg.io/instanceRole=primary,cnpg.io/podRole=instance,own=label,role=primary [postgresql TCP 5432 metrics TCP 9187 status TCP 8000] alone",
+			"app.kubernetes.io/component=database,app.kubernetes.io/instance=acme,app.kubernetes.io/managed-by=cloudnative-pg,app.kubernetes.io/name=postgresql,app.kubernetes.io/version=set-by-the-cluster,cnpg.io/cluster=db,cnpg.io/instanceName=db-1,cnpg.io/instanceRole=replica,cnpg.io/podRole=instance,own=label,role=replica [postgresql TCP 5432 metrics TCP 9187 status TCP 8000] alone",
+			"app.kubernetes.io/component=database,app.kubernetes.io/instance=acme,app.kubernetes.io/managed-by=cloudnative-pg,app.kubernetes.io/name=postgresql,app.kubernetes.io/version=set-by-the-cluster,cnpg.io/cluster=db,cnpg.io/instanceName=db-2,cnpg.io/instanceRole=primary,cnpg.io/podRole=instance,own=label,role=primary [postgresql TCP 5432 metrics TCP 9187 status TCP 8000] alone",
+			"app.kubernetes.io/component=database,app.kubernetes.io/instance=acme,app.kubernetes.io/managed-by=cloudnative-pg,app.kubernetes.io/name=postgresql,app.kubernetes.io/version=set-by-the-cluster,cnpg.io/cluster=db,cnpg.io/instanceName=db-2,cnpg.io/instanceRole=replica,cnpg.io/podRole=instance,own=label,role=replica [postgresql TCP 5432 metrics TCP 9187 status TCP 8000] alone",
+		}, jobs("initdb", "import", "join", "pgbasebackup", "full-recovery", "snapshot-recovery")...)},
+		{"a pooler is of its cluster, too", `
+apiVersion: postgresql.cnpg.io/v1
+kind: Pooler
+metadata: {name: pool, namespace: acme}
+spec: {cluster: {name: db}, template: {metadata: {labels: {app.kubernetes.io/name: overridden, own: label}}}}`, []string{
+			"app.kubernetes.io/component=pooler,app.kubernetes.io/instance=db,app.kubernetes.io/managed-by=cloudnative-pg,app.kubernetes.io/name=postgresql,cnpg.io/cluster=db,cnpg.io/podRole=pooler,cnpg.io/poolerName=pool,own=label,pod-template-hash=set-by-the-cluster [pgbouncer TCP 5432 metrics TCP 9127]",
+		}},
+		{"a certificate is proved by a pod for each way", `
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: c, namespace: acme}
+spec: {secretName: s, issuerRef: {name: i}}`, []string{
+			"acme.cert-manager.io/http-domain=set-by-the-cluster,acme.cert-manager.io/http-token=set-by-the-cluster,acme.cert-manager.io/http01-solver=true [http TCP 8089]",
+			"acme.cert-manager.io/http-domain=set-by-the-cluster,acme.cert-manager.io/http-token=set-by-the-cluster,acme.cert-manager.io/http01-solver=true,own=label [http TCP 8089]",
+		}},
+		{"a Secret makes no pod", "{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: acme}}", nil},
+	} {
+		o, errs := parse("prod/acme/x.yaml", []byte(test.yaml))
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		var got []string
+		for _, p := range podsOf(o, func(*certv1.Certificate) *acmev1.ACMEIssuer {
+			return &acmev1.ACMEIssuer{Solvers: []acmev1.ACMEChallengeSolver{
+				{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{GatewayHTTPRoute: &acmev1.ACMEChallengeSolverHTTP01GatewayHTTPRoute{}}},
+				{DNS01: &acmev1.ACMEChallengeSolverDNS01{}},
+				{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{
+					PodTemplate: &acmev1.ACMEChallengeSolverHTTP01IngressPodTemplate{
+						ACMEChallengeSolverHTTP01IngressPodObjectMeta: acmev1.ACMEChallengeSolverHTTP01IngressPodObjectMeta{Labels: map[string]string{"own": "label"}},
+					},
+				}}},
+			}}
+		}) {
+			text := p.labels.String() + " ["
+			for i, listen := range p.ports {
+				if i > 0 {
+					text += " "
+				}
+				var one traffic
+				one[listen.protocol] = ports{{listen.port, listen.port}}
+				text += listen.name + " " + one.String()
+			}
+			text += "]"
+			if p.host {
+				text += " host"
+			}
+			if p.alone {
+				text += " alone"
+			}
+			got = append(got, text)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", test.why, diff)
+		}
+	}
+}
+
+func jobs(roles ...string) []string {
+	var list []string
+	for _, role := range roles {
+		list = append(list, "app.kubernetes.io/component=database,app.kubernetes.io/instance=db,app.kubernetes.io/managed-by=cloudnative-pg,app.kubernetes.io/name=postgresql,app.kubernetes.io/version=set-by-the-cluster,batch.kubernetes.io/controller-uid=set-by-the-cluster,batch.kubernetes.io/job-name=set-by-the-cluster,cnpg.io/cluster=db,cnpg.io/instanceName=db-1,cnpg.io/jobRole="+role+",controller-uid=set-by-the-cluster,job-name=set-by-the-cluster [postgresql TCP 5432 metrics TCP 9187 status TCP 8000] alone")
+	}
+	return list
+}
+
+// TestPodsThatNobodyRendered leaves two tenants without policies that bind every pod: those that are rendered
+// are bound all the same, and others, which whoever deploys them may add, reach each other.
+func TestPodsThatNobodyRendered(t *testing.T) {
+	f := examples(t)[0]
+	for _, tenant := range []string{"acme", "globex"} {
+		f = f.with(tenant, "networkpolicy-default-deny.yaml", nil).with(tenant, "networkpolicy-dns.yaml", nil)
+	}
+	found := networkFindings(f)
+	if !slices.ContainsFunc(found, func(f Finding) bool {
+		return f.Rule == "network/cross-tenant" && f.Message == "any pod of the tenant acme reaches any pod of the tenant globex: every port; no policy binds the pod's egress"
+	}) {
+		t.Errorf("%+v", found)
+	}
+}
