@@ -16,7 +16,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check verify up test testdeploy e2e typescript fuzz bench lint vuln fmt tidy
+.PHONY: help gen check verify up test testdeploy e2e engine typescript fuzz bench lint vuln fmt tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ testdeploy: ## run the tests of deploy/, which compile Pulumi's SDK
 e2e: ## apply every golden file to a real control plane (the first time compiles Kubernetes and Pulumi: half an hour)
 	@go -C local run . build >/dev/null
 	go -C local test -count=1 -p 1 -timeout 40m ./...
+
+engine: ## deploy, change, break and mend fleets with the real Pulumi engine (20 minutes; not part of CI yet)
+	go -C local test -tags engine -count=1 -timeout 60m ./engine
 
 typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)
 	npm ci --prefix config/schema/testdata/typescript --no-audit --no-fund

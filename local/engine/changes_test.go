@@ -1,3 +1,5 @@
+//go:build engine
+
 package engine_test
 
 import (
@@ -169,16 +171,20 @@ func testLosses(t *testing.T, w *world) {
 	r := w.repository(t, trial, old)
 	r.must(t, append([]string{"up"}, units...)...)
 	before := r.complete(t, units...)
-	r.pulumi(t, "state", "protect", "urn:pulumi:trial.state-protects::tenantry::kubernetes:core/v1:ConfigMap::state-protects/ConfigMap/more", "--yes", "--stack", "organization/tenantry/trial.state-protects")
+	protect := r.pulumi(t, "state", "protect", "urn:pulumi:trial.state-protects::tenantry::kubernetes:core/v1:ConfigMap::state-protects/ConfigMap/more", "--yes", "--stack", "organization/tenantry/trial.state-protects")
+	if protect.code != 0 {
+		t.Fatal(protect)
+	}
 
+	some := []string{"set-grows", "set-goes", "claim-goes", "state-protects"} // each way in which a plan tells of a loss
 	for _, refusing := range []struct {
 		name  string
 		spec  spec
 		units []string
 	}{
 		{"without a word", now, units},
-		{"with an acknowledgement of the other loss, which drops the protection", confused, slices.Concat(losing, stuck)},
-		{"with an acknowledgement that has expired", expired, slices.Concat(losing, stuck)},
+		{"with an acknowledgement of the other loss, which drops the protection", confused, some},
+		{"with an acknowledgement that has expired", expired, some},
 	} {
 		t.Run(refusing.name, func(t *testing.T) {
 			r := w.repository(t, trial, refusing.spec)
@@ -195,7 +201,7 @@ func testLosses(t *testing.T, w *world) {
 					want := test.refused
 					if want == "" {
 						want = fmt.Sprintf("nothing was changed:\n%s would be %s", test.object, strings.ToLower(string(test.loss)))
-						line := fmt.Sprintf("  {Object: %q, Loss: render.%s, Why: \"…\", Until: %q},\nTake the change back", test.object, test.loss, today.AddDate(0, 0, 7).Format(time.DateOnly))
+						line := fmt.Sprintf("  {Object: %q, Loss: render.%s, Why: \"…\", Until: %q},\nTake the change back", test.object, test.loss, inAWeek())
 						if !strings.Contains(said, line) {
 							t.Errorf("the refusal has no line to paste\n%s:\n%s", line, said)
 						}
@@ -214,7 +220,7 @@ func testLosses(t *testing.T, w *world) {
 	t.Run("acknowledged", func(t *testing.T) {
 		r := w.repository(t, trial, acknowledged)
 		failed := r.run(t, append([]string{"up"}, stuck...)...)
-		preview := r.must(t, append([]string{"preview", "-format", "json"}, losing...)...)
+		preview := r.must(t, append([]string{"preview", "-format", "json"}, some...)...)
 		unchanged(t, before, r.look(t, units...))
 		up := r.must(t, append([]string{"up", "-format", "json"}, losing...)...)
 		got := changes(before, r.look(t, units...))
@@ -237,6 +243,9 @@ func testLosses(t *testing.T, w *world) {
 					t.Errorf("%s: %q, want %q", test.object, got[test.object], want)
 				}
 				for who, told := range map[string]result{"preview": preview, "up": up} {
+					if who == "preview" && !slices.Contains(some, test.unit) {
+						continue
+					}
 					if diff := cmp.Diff(of(test.unit, got), of(test.unit, told.operations(t))); diff != "" {
 						t.Errorf("%s (-cluster +told):\n%s", who, diff)
 					}
@@ -295,14 +304,20 @@ func errorOf(t *testing.T, r result, unit string) string {
 // row is a unit's in the table, cell by cell.
 func (r result) row(unit string) []string {
 	for line := range strings.Lines(r.stdout) {
-		cells := strings.Split(strings.TrimSpace(line), "  ")
-		cells = slices.DeleteFunc(cells, func(cell string) bool { return cell == "" })
-		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
-		}
-		if len(cells) > 2 && cells[1] == unit {
+		if cells := cells(line); len(cells) > 2 && cells[1] == unit {
 			return cells
 		}
 	}
 	return nil
+}
+
+// cells are those of a row, between which there are at least two spaces.
+func cells(row string) []string {
+	var found []string
+	for cell := range strings.SplitSeq(row, "  ") {
+		if cell = strings.TrimSpace(cell); cell != "" {
+			found = append(found, cell)
+		}
+	}
+	return found
 }

@@ -1,3 +1,5 @@
+//go:build engine
+
 package engine_test
 
 import (
@@ -126,7 +128,7 @@ func configMap(value string) render.Object {
 }
 
 // tool is a Deployment whose selector, which cannot be changed, has a part of its own.
-func tool(name string) render.Object {
+func tool(name string) *appsv1.Deployment {
 	labels := map[string]string{"tool": name}
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},

@@ -1,16 +1,21 @@
+//go:build engine
+
 package engine_test
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 
 	"github.com/tenantry/tenantry/render"
 )
@@ -22,36 +27,49 @@ type objects map[string]*unstructured.Unstructured
 // look lists the objects of all kinds that carry the labels of a unit; of all units where none is named.
 func (r *repository) look(t *testing.T, units ...string) objects {
 	t.Helper()
-	lists, err := r.client.Discovery().ServerPreferredResources()
-	if err != nil {
-		t.Fatal(err)
-	}
 	selector := "app.kubernetes.io/managed-by=tenantry,app.kubernetes.io/part-of=" + r.fleet
 	if len(units) > 0 {
 		selector += ",app.kubernetes.io/instance in (" + strings.Join(units, ",") + ")"
 	}
 	found := objects{}
-	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
+	for _, kind := range r.kinds {
+		all, err := r.dynamic.Resource(kind).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, kind := range list.APIResources {
-			if !slices.Contains(kind.Verbs, "list") || kind.Kind == "Endpoints" { // which have the labels of their Service, and no owner
-				continue
+		for _, o := range all.Items {
+			name := objectName(o.GetNamespace(), o.GetKind(), o.GetName())
+			if len(o.GetOwnerReferences()) == 0 {
+				found[name] = &o
 			}
-			all, err := r.dynamic.Resource(version.WithResource(kind.Name)).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, o := range all.Items {
-				if len(o.GetOwnerReferences()) == 0 {
-					found[objectName(o.GetNamespace(), o.GetKind(), o.GetName())] = &o
-				}
+			if o.GetKind() == "Secret" {
+				r.remember(t, name, &o)
 			}
 		}
 	}
 	return found
+}
+
+// listed are all kinds of which a cluster can list the objects, but for the endpoints of Services, which have the
+// labels of the Service and no owner.
+func listed(client discovery.DiscoveryInterface) ([]schema.GroupVersionResource, error) {
+	lists, err := client.ServerPreferredResources()
+	if err != nil {
+		return nil, err
+	}
+	var kinds []schema.GroupVersionResource
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return nil, err
+		}
+		for _, kind := range list.APIResources {
+			if slices.Contains(kind.Verbs, "list") && kind.Kind != "Endpoints" {
+				kinds = append(kinds, version.WithResource(kind.Name))
+			}
+		}
+	}
+	return kinds, nil
 }
 
 func objectName(namespace, kind, name string) string {
@@ -88,7 +106,7 @@ func changes(before, after objects) map[string]string {
 			found[name] = "create"
 		case old.GetUID() != o.GetUID():
 			found[name] = "replace"
-		case old.GetResourceVersion() != o.GetResourceVersion() && !cmp.Equal(ours(old), ours(o)):
+		case old.GetResourceVersion() != o.GetResourceVersion() && !gocmp.Equal(ours(old), ours(o)):
 			found[name] = "update"
 		}
 	}
@@ -100,12 +118,19 @@ func changes(before, after objects) map[string]string {
 	return found
 }
 
-// ours is an object without its resource version, its status, and the notes of what others have written.
+// ours is an object without its resource version, its status, the notes of what others have written, and without its
+// replicas where an autoscaler counts them.
 func ours(o *unstructured.Unstructured) map[string]any {
 	o = o.DeepCopy()
 	unstructured.RemoveNestedField(o.Object, "status")
 	o.SetResourceVersion("")
 	o.SetManagedFields(slices.DeleteFunc(o.GetManagedFields(), func(n metav1.ManagedFieldsEntry) bool { return n.Manager != "tenantry" }))
+	if o.GetKind() == "Deployment" && !slices.ContainsFunc(o.GetManagedFields(), func(n metav1.ManagedFieldsEntry) bool {
+		return bytes.Contains(n.FieldsV1.Raw, []byte(`"f:replicas"`))
+	}) {
+		unstructured.RemoveNestedField(o.Object, "spec", "replicas")
+		o.SetGeneration(0)
+	}
 	return o.Object
 }
 
@@ -117,22 +142,25 @@ func unchanged(t *testing.T, before, after objects) {
 	}
 }
 
-// complete fails unless the cluster has each object of golden once, and claims of StatefulSets.
+// complete fails unless the cluster has each object of golden once, and claims of StatefulSets. Without units it is
+// all of them, and nothing else may be there.
 func (r *repository) complete(t *testing.T, units ...string) objects {
 	t.Helper()
 	found := r.look(t, units...)
 	var want []string
-	for _, unit := range units {
-		want = append(want, r.names(unit)...)
+	for _, u := range r.units {
+		if len(units) == 0 || slices.Contains(units, u.Name) {
+			want = append(want, r.names(u.Name)...)
+		}
 	}
 	slices.Sort(want)
 	var got []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		if !strings.Contains(name, "/PersistentVolumeClaim/data-") {
+		if !strings.Contains(name, "/PersistentVolumeClaim/data-") { // that of a StatefulSet
 			got = append(got, name)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("objects of %v (-golden +cluster):\n%s", units, diff)
 	}
 	return found
@@ -154,8 +182,8 @@ func (r *repository) settled(t *testing.T, units ...string) objects {
 			t.Errorf("up -all: %s: %s %v", e.Unit, e.Result, e.Changes)
 		}
 	}
-	if n != len(units) {
-		t.Errorf("up -all ended with %d of %d units:\n%s", n, len(units), got)
+	if want := cmp.Or(len(units), len(r.units)); n != want {
+		t.Errorf("up -all ended with %d of %d units:\n%s", n, want, got)
 	}
 	if got := r.run(t, append([]string{"drift"}, units...)...); got.code != 0 {
 		t.Errorf("drift: %s", got)

@@ -1,3 +1,5 @@
+//go:build engine
+
 package engine_test
 
 import (
@@ -5,9 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // processesOf is every process of a run that has not ended, whoever its parent has become.
@@ -33,4 +39,23 @@ func processesOf(t *testing.T, id string) map[int]string {
 		}
 	}
 	return found
+}
+
+// limited becomes another program, for which and for all that it starts every write beyond that many bytes of a file
+// fails, as it does on a disk that is full. No privilege is needed for it, and root cannot escape it.
+func limited(size string, args []string) error {
+	n, err := strconv.ParseUint(size, 10, 64)
+	if err != nil {
+		return err
+	}
+	runtime.LockOSThread() // whose signals are the program's
+	var blocked unix.Sigset_t
+	blocked.Val[0] = 1 << (unix.SIGXFSZ - 1) // would end a process before its write fails
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, nil); err != nil {
+		return err
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+		return err
+	}
+	return syscall.Exec(args[0], args, os.Environ())
 }

@@ -1,3 +1,5 @@
+//go:build engine
+
 package engine_test
 
 import (
@@ -12,11 +14,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -48,6 +52,9 @@ type suite struct {
 	bin  string // has the test binary by the names of the commands
 	path string // value of PATH
 	runs atomic.Int64
+
+	repositories atomic.Int64
+	secrets      sync.Map // every value that any Secret had, and where
 }
 
 func newSuite(t *testing.T) *suite {
@@ -63,7 +70,7 @@ func newSuite(t *testing.T) *suite {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{deployCommand, genCommand} {
+	for _, name := range []string{deployCommand, genCommand, limitCommand} {
 		if err := os.Symlink(self, filepath.Join(s.bin, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -80,6 +87,7 @@ type world struct {
 	cluster *cluster.Cluster
 	client  kubernetes.Interface
 	dynamic dynamic.Interface
+	kinds   []schema.GroupVersionResource
 	state   string // URL of Pulumi's backend
 }
 
@@ -107,6 +115,9 @@ func newWorld(t *testing.T, s *suite, fleet render.Fleet) *world {
 	if w.dynamic, err = dynamic.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
+	if w.kinds, err = listed(w.client.Discovery()); err != nil {
+		t.Fatal(err)
+	}
 	state := filepath.Join(s.dir, "state."+fleet.Name)
 	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
@@ -125,6 +136,9 @@ func newWorld(t *testing.T, s *suite, fleet render.Fleet) *world {
 	return w
 }
 
+// stateDir is the folder of Pulumi's state.
+func (w *world) stateDir() string { return strings.TrimPrefix(w.state, "file://") }
+
 // A repository has tenants of its own, and golden/ of them.
 type repository struct {
 	*world
@@ -137,7 +151,10 @@ type repository struct {
 // repository makes one with the fleet that a spec tells of.
 func (w *world) repository(t *testing.T, fleet string, s spec) *repository {
 	t.Helper()
-	r := &repository{world: w, fleet: fleet, dir: t.TempDir()}
+	r := &repository{world: w, fleet: fleet, dir: filepath.Join(w.suite.dir, "repositories", fmt.Sprintf("%04d", w.repositories.Add(1)))}
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	all, err := render.Units(s.fleets())
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +186,6 @@ func (w *world) repository(t *testing.T, fleet string, s spec) *repository {
 		"PULUMI_HOME="+filepath.Join(w.suite.dir, "home", "pulumi"), "PULUMI_BACKEND_URL="+w.state,
 		"PULUMI_CONFIG_PASSPHRASE="+passphrase, runner.MasterKey+"="+masterKey,
 	)
-	slices.Sort(r.env)
 	generate := exec.CommandContext(t.Context(), filepath.Join(w.bin, genCommand))
 	generate.Dir, generate.Env = r.dir, r.env
 	if out, err := generate.CombinedOutput(); err != nil {
@@ -178,15 +194,50 @@ func (w *world) repository(t *testing.T, fleet string, s spec) *repository {
 	return r
 }
 
+// get is the value of a variable of the runs.
+func (r *repository) get(name string) string {
+	for _, entry := range slices.Backward(r.env) {
+		if value, found := strings.CutPrefix(entry, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+// set sets a variable of the runs to come.
+func (r *repository) set(name, value string) { r.env = append(r.env, name+"="+value) }
+
+// unset takes a variable from the runs to come.
+func (r *repository) unset(name string) {
+	r.env = slices.DeleteFunc(r.env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
+}
+
+// playing is a folder for PATH in which the test binary goes by a name.
+func (r *repository) playing(t *testing.T, name string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(r.dir, "playing-"+name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // runVariable names the run that a process belongs to.
 const runVariable = "TENANTRY_ENGINE_RUN"
 
 // A run is one run of the deploy command.
 type run struct {
-	cmd    *exec.Cmd
-	id     string
-	dir    string // has stdout, stderr and tmp/
-	killed bool   // and so may leave processes and files
+	cmd  *exec.Cmd
+	id   string
+	dir  string // has stdout, stderr and tmp/
+	hung bool
 }
 
 // A result is how a run ended.
@@ -199,17 +250,22 @@ func (r result) String() string {
 	return fmt.Sprintf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 }
 
-// command prepares a run of the deploy command, in a process group of its own.
+// command prepares a run of the deploy command.
 func (r *repository) command(t *testing.T, args ...string) *run {
 	t.Helper()
-	id := fmt.Sprintf("%04d", r.runs.Add(1))
+	return r.process(t, append([]string{filepath.Join(r.bin, deployCommand), args[0], "-fleet", r.fleet}, args[1:]...)...)
+}
+
+// process prepares a process in a group of its own.
+func (r *repository) process(t *testing.T, args ...string) *run {
+	t.Helper()
+	id := fmt.Sprintf("%d-%04d", os.Getpid(), r.runs.Add(1)) // another process may run the same tests
 	n := &run{id: id, dir: filepath.Join(r.suite.dir, "runs", id)}
 	tmp := filepath.Join(n.dir, "tmp")
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	verb, rest := args[0], args[1:]
-	n.cmd = exec.Command(filepath.Join(r.bin, deployCommand), append([]string{verb, "-fleet", r.fleet}, rest...)...)
+	n.cmd = exec.Command(args[0], args[1:]...)
 	n.cmd.Dir = r.dir
 	n.cmd.Env = append(slices.Clone(r.env), "TMPDIR="+tmp, runVariable+"="+id)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -234,16 +290,12 @@ func (r *repository) must(t *testing.T, args ...string) result {
 	return got
 }
 
-// pulumi runs Pulumi's own CLI.
-func (r *repository) pulumi(t *testing.T, args ...string) string {
+// pulumi runs Pulumi's own command to its end.
+func (r *repository) pulumi(t *testing.T, args ...string) result {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.SplitList(r.path)[0], "pulumi"), args...)
-	cmd.Dir, cmd.Env = r.dir, r.env
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%q: %v\n%s", cmd.Args, err, out)
-	}
-	return string(out)
+	n := r.process(t, append([]string{"env", "pulumi"}, args...)...) // env looks for it where the variable PATH says
+	n.start(t)
+	return n.wait(t)
 }
 
 // start starts a run. Its output goes to files, so that waiting for it is waiting for one process.
@@ -271,19 +323,31 @@ func (n *run) start(t *testing.T) {
 	})
 }
 
+// ended is closed when the run has ended, which it may take no more than patience for.
+func (n *run) ended() <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		hanging := time.AfterFunc(patience, func() { _ = syscall.Kill(-n.cmd.Process.Pid, syscall.SIGKILL) })
+		_ = n.cmd.Wait() // the state says it
+		n.hung = !hanging.Stop()
+	}()
+	return ended
+}
+
 // wait waits for the end of a run, and looks for what it has left.
 func (n *run) wait(t *testing.T) result {
 	t.Helper()
-	hanging := time.AfterFunc(patience, func() { _ = syscall.Kill(-n.cmd.Process.Pid, syscall.SIGKILL) })
-	err := n.cmd.Wait()
-	if !hanging.Stop() {
+	<-n.ended()
+	n.leavesNothing(t)
+	return n.result(t)
+}
+
+// result is how a run that has ended did so.
+func (n *run) result(t *testing.T) result {
+	t.Helper()
+	if n.hung {
 		t.Fatalf("%q took more than %s:\n%s%s", n.cmd.Args, patience, n.said(t, "stdout"), n.said(t, "stderr"))
-	}
-	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
-		t.Fatal(err)
-	}
-	if !n.killed {
-		n.leavesNothing(t)
 	}
 	return result{n.cmd.ProcessState.ExitCode(), n.said(t, "stdout"), n.said(t, "stderr")}
 }
