@@ -36,7 +36,9 @@ func found(rules []Rule, fleets ...Fleet) map[string][]Finding {
 	for i := range fleets {
 		s := &subject{Fleet: &fleets[i], access: newAccess(&fleets[i]), pods: templatesOf(&fleets[i]), names: names}
 		for _, r := range rules {
-			list[r.ID] = append(list[r.ID], r.check(s)...)
+			if findings := r.check(s); len(findings) > 0 {
+				list[r.ID] = append(list[r.ID], findings...)
+			}
 		}
 	}
 	return list
