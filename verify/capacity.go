@@ -203,7 +203,9 @@ func quotasBound(s *subject) []Finding {
 			}
 			at = o
 			for name, amount := range q.Spec.Hard {
-				hard[quotaName(name)] = amount
+				if least, set := hard[quotaName(name)]; !set || amount.Cmp(least) < 0 {
+					hard[quotaName(name)] = amount
+				}
 			}
 		}
 		if at.Object == nil {
@@ -255,7 +257,7 @@ func quotasSuffice(s *subject) []Finding {
 				findings = append(findings, s.finding("capacity/quota", u.Name, t.object, "spec.concurrencyPolicy", "a run may start while others still go, so that no number of pods is enough", "make it Forbid"))
 			}
 			for path, c := range t.containers() {
-				if why := refused(c, ranges, quotas); why != "" {
+				if why := t.refused(c, ranges, quotas); why != "" {
 					findings = append(findings, s.finding("capacity/quota", u.Name, t.object, t.below(path, "resources"), "the API server refuses the pods: "+c.Name+" "+why, "set what it needs, as request and as limit"))
 				}
 			}
@@ -316,20 +318,21 @@ func (f *Fleet) largest(templates []*template, parts map[*template]bill, name co
 
 // refused says why the API server makes no pod with the container in a namespace with these limit ranges and
 // quotas; empty when it does.
-func refused(c *corev1.Container, ranges []*corev1.LimitRange, quotas []Object) string {
+func (t *template) refused(c *corev1.Container, ranges []*corev1.LimitRange, quotas []Object) string {
 	b := asked(c.Resources, ranges)
 	for _, o := range quotas {
-		for name := range o.Object.(*corev1.ResourceQuota).Spec.Hard {
+		hard := o.Object.(*corev1.ResourceQuota).Spec.Hard
+		for _, name := range slices.Sorted(maps.Keys(hard)) {
 			name = quotaName(name)
-			if _, set := b[name]; !set && (strings.HasSuffix(string(name), ".cpu") || strings.HasSuffix(string(name), ".memory")) {
+			if _, set := b[name]; !set && t.spec.Resources == nil && (strings.HasSuffix(string(name), ".cpu") || strings.HasSuffix(string(name), ".memory")) {
 				return "has no " + string(name) + ", which a quota counts"
 			}
 		}
 	}
-	for name, request := range b {
+	for _, name := range slices.Sorted(maps.Keys(b)) {
 		of, is := strings.CutPrefix(string(name), requests)
-		limit, set := b[limits+corev1.ResourceName(of)]
-		if is && set && request.Cmp(limit) > 0 {
+		request := b[name]
+		if limit, set := b[limits+corev1.ResourceName(of)]; is && set && request.Cmp(limit) > 0 {
 			return fmt.Sprintf("requests %s of %s, and its limit is %s", request.String(), of, limit.String())
 		}
 	}
