@@ -73,8 +73,7 @@ func (p *plan) step(m apitype.StepEventMetadata) {
 		return
 	}
 	op := string(m.Op)
-	switch m.Op {
-	case apitype.OpReplace, apitype.OpCreateReplacement, apitype.OpDeleteReplaced: // parts of one replacement
+	if m.Op == apitype.OpReplace || m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced { // parts of one replacement
 		op = "replace"
 	}
 	if i := slices.IndexFunc(p.steps, func(s step) bool { return s.object == object }); i < 0 {

@@ -149,8 +149,7 @@ func (c *call) follow(unit string, hide hider, e apitype.EngineEvent) {
 	switch {
 	case e.ResOutputsEvent != nil:
 		m := e.ResOutputsEvent.Metadata
-		switch m.Op {
-		case apitype.OpCreateReplacement, apitype.OpDeleteReplaced, apitype.OpSame, apitype.OpRefresh:
+		if m.Op == apitype.OpCreateReplacement || m.Op == apitype.OpDeleteReplaced || m.Op == apitype.OpSame || m.Op == apitype.OpRefresh {
 			return
 		}
 		if object := objectName(m.URN); object != "" {
