@@ -3,7 +3,6 @@
 package engine_test
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/base64"
 	"maps"
@@ -126,7 +125,7 @@ func ours(o *unstructured.Unstructured) map[string]any {
 	o.SetResourceVersion("")
 	o.SetManagedFields(slices.DeleteFunc(o.GetManagedFields(), func(n metav1.ManagedFieldsEntry) bool { return n.Manager != "tenantry" }))
 	if o.GetKind() == "Deployment" && !slices.ContainsFunc(o.GetManagedFields(), func(n metav1.ManagedFieldsEntry) bool {
-		return bytes.Contains(n.FieldsV1.Raw, []byte(`"f:replicas"`))
+		return strings.Contains(n.FieldsV1.GetRawString(), `"f:replicas"`)
 	}) {
 		unstructured.RemoveNestedField(o.Object, "spec", "replicas")
 		o.SetGeneration(0)
