@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -175,6 +176,43 @@ func TestExtraPoliciesCount(t *testing.T) {
 	for _, rule := range []string{"network/api-server", "network/inside", "network/internet", "network/metadata", "network/platform"} {
 		if !found[rule] {
 			t.Errorf("%s tells nothing", rule)
+		}
+	}
+}
+
+// TestDeclaredTooMuch has tenants ask for addresses that no value makes right.
+func TestDeclaredTooMuch(t *testing.T) {
+	for _, test := range []struct {
+		why     string
+		egress  render.Egress
+		cluster string
+		want    []string
+	}{
+		{"a private network of one's own", render.Egress{CIDR: "10.90.0.0/16", Port: 443}, "", nil},
+		{"a public address", render.Egress{CIDR: "198.51.100.7/32", Port: 25}, "", nil},
+		{"the metadata service", render.Egress{CIDR: "169.254.169.254/32", Port: 80}, "", []string{"network/metadata"}},
+		{"all that is link-local, and more", render.Egress{CIDR: "169.0.0.0/8", Port: 80}, "", []string{"network/metadata"}},
+		{"a network that holds the API servers", render.Egress{CIDR: "10.0.0.0/8", Port: 6443}, "", []string{"network/api-server"}},
+		{"the network of the nodes", render.Egress{CIDR: "10.90.0.0/16", Port: 10250}, "10.90.0.0/20", []string{"network/inside", "network/platform"}},
+	} {
+		fleets := tenants.Fleets()[:1]
+		for i := range fleets[0].Tenants {
+			if fleets[0].Tenants[i].Name == "hooli" {
+				fleets[0].Tenants[i].Egress = []render.Egress{test.egress}
+			}
+		}
+		f := fleetsOf(t, fleets)[0]
+		if test.cluster != "" {
+			f.Facts.Cluster = parsed([]string{test.cluster})
+		}
+		var got []string
+		for _, found := range networkFindings(f) {
+			if found.Unit == "hooli" && !slices.Contains(got, found.Rule) {
+				got = append(got, found.Rule)
+			}
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: found %v, want %v", test.why, got, test.want)
 		}
 	}
 }

@@ -70,14 +70,26 @@ func newNetwork(f *Fleet) *network {
 			continue // of a tenant that another stands for
 		}
 		compiled := &flow{Flow: fl, from: selector(&fl.From.Pods), to: selector(&fl.To.Pods), traffic: fl.traffic()}
-		compiled.area = area{fl.From.addresses().union(fl.To.addresses()), compiled.traffic}
-		n.pods = n.pods.minus(compiled.area.addresses)
+		compiled.area = area{n.declarable(fl.From.addresses().union(fl.To.addresses())), compiled.traffic}
+		if len(f.Facts.Cluster) == 0 {
+			n.pods = n.pods.minus(compiled.area.addresses)
+		}
 		key := [2]string{fl.From.Namespace, fl.To.Namespace}
 		n.flows[key] = append(n.flows[key], compiled)
 	}
 	n.strangers(raw)
 	n.connect()
 	return n
+}
+
+// declarable is the addresses that a flow may declare. None declares the metadata service, or what is the
+// cluster's own, and one to the API servers is to nothing else: a range that only holds them does not mean
+// them.
+func (n *network) declarable(s addresses) addresses {
+	if len(s.minus(n.servers)) == 0 {
+		return s
+	}
+	return s.minus(n.servers).minus(metadata).minus(prefixes(n.fleet.Facts.Cluster...))
 }
 
 // A rawPolicy is one that is not compiled yet.
