@@ -106,7 +106,7 @@ func TestUpInterrupted(t *testing.T) {
 
 // TestUpKilled: deploying to a cluster that stays does not go on.
 func TestUpKilled(t *testing.T) {
-	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(tenants.Fleets()[1]), Contexts: []string{"staging"}, Progress: t.Output()})
+	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(tenants.Fleets()[0]), Contexts: []string{"staging"}, Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 // A Ring is a part of a fleet's tenants that a change reaches together. The first is the canary: while any of
 // its tenants fails or is not healthy, no later ring is touched.
 type Ring struct {
-	Name    string   // a DNS label, such as "canary"; Everyone is the last ring's, which is never listed
+	Name    string   // a DNS label, such as "canary". It is neither PlatformUnit, what comes first, nor Everyone, what comes last
 	Tenants []string // names
 }
 
@@ -76,7 +76,7 @@ func (f *Fleet) RingOf(tenant string) int {
 
 // validateRollout checks rings and acknowledgements. Exceptions are checked where the rules are.
 func (f *Fleet) validateRollout(c *checker) {
-	names, seen := map[string]bool{Everyone: true}, map[string]string{}
+	names, seen := map[string]bool{PlatformUnit: true, Everyone: true}, map[string]string{}
 	for i, ring := range f.Rings {
 		at := c.at("rings").item(i)
 		at.at("name").label(ring.Name)

@@ -223,6 +223,9 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		{"a ring that is everyone", func(f *render.Fleet, _ *render.Tenant) {
 			f.Rings = []render.Ring{{Name: render.Everyone, Tenants: []string{"acme"}}}
 		}, "rings[0].name", "Duplicate"},
+		{"a ring that is the platform", func(f *render.Fleet, _ *render.Tenant) {
+			f.Rings = []render.Ring{{Name: render.PlatformUnit, Tenants: []string{"acme"}}}
+		}, "rings[0].name", "Duplicate"},
 		{"an acknowledgement of nothing", func(f *render.Fleet, _ *render.Tenant) {
 			f.Acknowledged = []render.Acknowledgement{{Object: "acme", Loss: render.Deleted, Why: "closed", Until: "2026-12-31"}}
 		}, "acknowledged[0].object", "namespace/Kind/name"},

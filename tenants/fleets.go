@@ -3,9 +3,10 @@ package tenants
 
 import "github.com/tenantry/tenantry/render"
 
-// Fleets lists every fleet. What is rendered, reviewed and applied starts here.
+// Fleets lists every fleet, in the order in which a change reaches them. What is rendered, reviewed and applied starts
+// here.
 func Fleets() []render.Fleet {
-	return []render.Fleet{prod(), staging()}
+	return []render.Fleet{staging(), prod()}
 }
 
 // An environment is what one tenant's value differs by from fleet to fleet.

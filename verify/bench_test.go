@@ -15,7 +15,7 @@ import (
 // of its own to reach, so that no two are alike.
 func many(t testing.TB, count int, own bool) Fleet {
 	t.Helper()
-	f := tenants.Fleets()[0]
+	f := tenants.Fleets()[1] // prod
 	like := f.Tenants[0]
 	f.Tenants, f.Rings = nil, nil
 	for i := range count {

@@ -122,7 +122,11 @@ func underPulumi(golden string, fleets []render.Fleet) error {
 				if unit.Fleet != fleet.Name || ctx.Stack() != unit.Fleet+"."+unit.Name {
 					continue
 				}
-				secrets, err := environment().fill(unit)
+				fill, err := environment()
+				if err != nil {
+					return err
+				}
+				secrets, err := fill.fill(unit)
 				if err != nil {
 					return err
 				}

@@ -28,7 +28,11 @@ func (c *call) recoverAll(ctx context.Context, chosen []render.Unit) error {
 	if _, err := c.cluster.Deployed(ctx); err != nil { // Pulumi would say for each object that there is no cluster
 		return err
 	}
-	secrets, err := fillAll(environment(), chosen)
+	fill, err := environment()
+	if err != nil {
+		return err
+	}
+	secrets, err := fillAll(fill, chosen)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ import (
 type Event struct {
 	Time time.Time `json:"time"`
 	// Event is begin and end of a unit, resource for each object that is changed, waiting for what it waits to
-	// become ready, note for what a person should know, and summary for what the table says, a line for each unit.
+	// become ready, note for what a person should know, summary for what the table says, a line for each unit, and
+	// failed, the last one, for all that went wrong.
 	Event   string         `json:"event"`
 	Fleet   string         `json:"fleet"`
 	Ring    string         `json:"ring,omitempty"`

@@ -7,7 +7,9 @@
 package runner
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -40,6 +42,8 @@ recover   mends the state after a run that was killed, and builds a lost state a
           golden and what is live. It changes nothing in the cluster
 destroy   takes a tenant that tenants/ no longer has from the cluster. It keeps what holds
           data, and says what; see Acknowledged in render.Fleet
+stages    prints the fleets and their rings as JSON, in the order in which a change reaches them
+report    makes Markdown of the files to which runs with -format json have written: report FILE…
 
 Without UNIT it is every unit of the fleet, but for destroy. The kubeconfig must have a context
 that is named after the fleet, so that no fleet is applied to another's cluster. Secrets come
@@ -55,6 +59,7 @@ flags:
   -all             preview, up: also the units whose golden files have not changed
   -repair          preview, up: -all, and look at every object in the cluster: what golden has and
                    others have changed or deleted there is set back
+  -through RING    preview, up: no ring after this one; the first is platform
   -wait DURATION   up: how long a ring may take to become healthy (default 10m)
   -break-lock      recover: also break locks whose owners ran on other machines
   -format FORMAT   text (default), or json: one event a line, on standard output
@@ -62,11 +67,13 @@ flags:
 environment:
   TENANTRY_MASTER_KEY        32 bytes in base64; generated secrets are derived from it
   PULUMI_CONFIG_PASSPHRASE   encrypts secrets in Pulumi's state
+  TENANTRY_ENVIRONMENT       a JSON object of more variables for Secrets
 
 exit status: 0 done, 1 failed or found drift, 2 wrong usage
 
 example:
   go -C deploy run . preview -fleet staging acme
+  go -C deploy run . up -fleet prod -through canary
 `
 
 // Main runs the command line of this process and returns the exit code: 0 done, 1 failed, 2 wrong usage. Under
@@ -112,6 +119,7 @@ type call struct {
 	parallel  int
 	all       bool
 	repair    bool
+	through   string // name of the last ring
 	wait      time.Duration
 	breakLock bool
 	json      bool
@@ -130,6 +138,17 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 	if err != nil {
 		return err
 	}
+	switch c.verb {
+	case "stages":
+		return json.NewEncoder(stdout).Encode(stages(fleets))
+	case "report":
+		return writeReport(stdout, c.names)
+	}
+	defer func() {
+		if err != nil && c.json {
+			newReporter(c.name, stdout, stderr, true).tell(Event{Event: "failed", Error: err.Error()})
+		}
+	}()
 	c.find = sync.OnceValues(func() (auto.PulumiCommand, error) { return findPulumi(ctx) })
 	if c.verb == "preview" || c.verb == "up" {
 		go func() { _, _ = c.find() }()    // it starts two processes, while this one renders
@@ -202,6 +221,7 @@ func parse(args []string, stdout io.Writer) (*call, error) {
 	flags.StringVar(&c.state, "state", "", "")
 	flags.StringVar(&c.secrets, "secrets", "passphrase", "")
 	flags.IntVar(&c.parallel, "parallel", 4, "")
+	flags.StringVar(&c.through, "through", "", "")
 	flags.BoolVar(&c.all, "all", false, "")
 	flags.BoolVar(&c.repair, "repair", false, "")
 	flags.DurationVar(&c.wait, "wait", 10*time.Minute, "")
@@ -217,14 +237,19 @@ func parse(args []string, stdout io.Writer) (*call, error) {
 		return nil, flag.ErrHelp
 	case err != nil:
 		return nil, usageError(err.Error())
-	case !slices.Contains([]string{"preview", "up", "drift", "recover", "destroy"}, c.verb):
+	case !slices.Contains([]string{"preview", "up", "drift", "recover", "destroy", "stages", "report"}, c.verb):
 		return nil, usageError(fmt.Sprintf("unknown command %q", c.verb))
+	case c.verb == "report" && len(c.names) == 0:
+		return nil, usageError("report wants the names of files")
+	case c.verb == "report" || c.verb == "stages":
 	case c.name == "":
 		return nil, usageError("-fleet is missing")
 	case c.parallel < 1:
 		return nil, usageError("-parallel must be at least 1")
 	case *format != "text" && *format != "json":
 		return nil, usageError("-format must be text or json")
+	case c.through != "" && (len(c.names) > 0 || c.verb != "preview" && c.verb != "up"):
+		return nil, usageError("-through is for preview and up of a whole fleet")
 	case c.verb == "destroy" && len(c.names) == 0:
 		return nil, usageError("destroy wants the names of the units")
 	}
@@ -238,9 +263,14 @@ func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, 
 		return nil, usageError(fmt.Sprintf("there is no fleet %q", c.name))
 	}
 	c.fleet = fleets[i]
+	rings := ringsOf(c.fleet)
+	last := slices.Index(rings, cmp.Or(c.through, render.Everyone))
+	if last < 0 {
+		return nil, usageError(fmt.Sprintf("the fleet %s has no ring %q, but %s", c.name, c.through, strings.Join(rings, ", ")))
+	}
 	var chosen []render.Unit
 	for _, u := range all {
-		if u.Fleet == c.name && (len(c.names) == 0 || slices.Contains(c.names, u.Name)) {
+		if u.Fleet == c.name && c.wave(u.Name) <= last && (len(c.names) == 0 || slices.Contains(c.names, u.Name)) {
 			chosen = append(chosen, u)
 		}
 	}
@@ -256,16 +286,46 @@ func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, 
 	return chosen, nil
 }
 
+// ringsOf names what a change reaches one after the other: the platform, and the rings of tenants.
+func ringsOf(f render.Fleet) []string {
+	names := []string{render.PlatformUnit}
+	for _, ring := range f.Rings {
+		names = append(names, ring.Name)
+	}
+	return append(names, render.Everyone)
+}
+
+// wave is the index in ringsOf of what a unit is applied with.
+func (c *call) wave(unit string) int {
+	if unit == render.PlatformUnit {
+		return 0
+	}
+	return 1 + c.fleet.RingOf(unit)
+}
+
 // ringOf is the name of the ring that a unit is applied with; "" for the platform, and where there are none.
 func (c *call) ringOf(unit string) string {
-	switch i := c.fleet.RingOf(unit); {
-	case unit == render.PlatformUnit || len(c.fleet.Rings) == 0:
+	if unit == render.PlatformUnit || len(c.fleet.Rings) == 0 {
 		return ""
-	case i < len(c.fleet.Rings):
-		return c.fleet.Rings[i].Name
-	default:
-		return render.Everyone
 	}
+	return ringsOf(c.fleet)[c.wave(unit)]
+}
+
+// A stage is a part of a fleet that is applied by itself: up -fleet FLEET -through RING.
+type stage struct {
+	Fleet string `json:"fleet"`
+	Ring  string `json:"ring"`
+}
+
+// stages are all of them, in the order in which a change reaches them.
+func stages(fleets []render.Fleet) []stage {
+	all := []stage{}
+	for _, f := range fleets {
+		for _, ring := range ringsOf(f) {
+			all = append(all, stage{f.Name, ring})
+		}
+	}
+	return all
 }
 
 // fillAll fills the Secrets of all units, or names every variable that any of them lacks.

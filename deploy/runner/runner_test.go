@@ -3,11 +3,13 @@ package runner
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"flag"
 	"strings"
 	"testing"
 
+	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/tenants"
 )
 
@@ -23,6 +25,10 @@ func TestCommandLine(t *testing.T) {
 		{"an unknown fleet", []string{"up", "-fleet", "nosuch"}, "no fleet"},
 		{"an unknown unit", []string{"up", "-fleet", "prod", "nosuch"}, "no unit"},
 		{"an unknown flag", []string{"up", "-force"}, "-force"},
+		{"an unknown ring", []string{"up", "-fleet", "prod", "-through", "late"}, "the fleet prod has no ring \"late\", but platform, canary, early, everyone"},
+		{"a ring and a unit", []string{"up", "-fleet", "prod", "-through", "canary", "acme"}, "-through is for"},
+		{"a ring to look at", []string{"drift", "-fleet", "prod", "-through", "canary"}, "-through is for"},
+		{"a report of nothing", []string{"report"}, "report wants"},
 		{"no unit at a time", []string{"up", "-fleet", "prod", "-parallel", "0"}, "at least 1"},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -34,6 +40,57 @@ func TestCommandLine(t *testing.T) {
 	var stdout bytes.Buffer
 	if err := run(t.Context(), "../../golden", tenants.Fleets(), []string{"up", "-h"}, &stdout, &stdout); !errors.Is(err, flag.ErrHelp) || !strings.Contains(stdout.String(), "example:") {
 		t.Errorf("-h: %v %s", err, stdout.String())
+	}
+}
+
+func TestStages(t *testing.T) {
+	var stdout bytes.Buffer
+	if err := run(t.Context(), "", tenants.Fleets(), []string{"stages"}, &stdout, &stdout); err != nil {
+		t.Fatal(err)
+	}
+	want := `[{"fleet":"staging","ring":"platform"},{"fleet":"staging","ring":"everyone"},{"fleet":"prod","ring":"platform"},{"fleet":"prod","ring":"canary"},{"fleet":"prod","ring":"early"},{"fleet":"prod","ring":"everyone"}]` + "\n"
+	if got := stdout.String(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestThroughARing(t *testing.T) {
+	fleets := tenants.Fleets()
+	all, err := render.Units(fleets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for through, want := range map[string]string{
+		"platform": "platform",
+		"canary":   "platform hooli",
+		"early":    "platform hooli initech",
+		"everyone": "platform acme globex hooli initech umbrella",
+		"":         "platform acme globex hooli initech umbrella",
+	} {
+		c := &call{verb: "up", name: "prod", through: through}
+		chosen, err := c.choose(fleets, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, u := range chosen {
+			names = append(names, u.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%q: got %s, want %s", through, got, want)
+		}
+	}
+}
+
+// TestAFailureIsAnEvent: who reads the events alone learns why nothing was begun.
+func TestAFailureIsAnEvent(t *testing.T) {
+	fleets := tenants.Fleets()
+	fleets[0].Tenants[0].API.Image = "registry.example.com/parametric_portal/api:unreviewed"
+	var stdout, stderr bytes.Buffer
+	err := run(t.Context(), "../../golden", fleets, []string{"up", "-fleet", "prod", "-format", "json"}, &stdout, &stderr)
+	var e Event
+	if json.Unmarshal(stdout.Bytes(), &e) != nil || err == nil || e.Event != "failed" || e.Fleet != "prod" || e.Error != err.Error() {
+		t.Errorf("got %v, printed %q", err, stdout.String())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -143,5 +144,21 @@ func (f *filler) generate(source string, lacking map[string]bool) (string, error
 	return hex.EncodeToString(value), nil
 }
 
-// environment is the process's own.
-func environment() *filler { return &filler{lookup: os.LookupEnv} }
+// moreVariables is the variable that has a JSON object of further ones, for who cannot name each of them, such as a
+// workflow that is the same for every repository.
+const moreVariables = "TENANTRY_ENVIRONMENT"
+
+// environment is the process's own, and what moreVariables adds to it.
+func environment() (*filler, error) {
+	var more map[string]string
+	if text := os.Getenv(moreVariables); text != "" && json.Unmarshal([]byte(text), &more) != nil {
+		return nil, errors.New(moreVariables + " is not a JSON object of strings") // what is wrong could quote a value
+	}
+	return &filler{lookup: func(name string) (string, bool) {
+		if value, ok := os.LookupEnv(name); ok {
+			return value, true
+		}
+		value, ok := more[name]
+		return value, ok
+	}}, nil
+}

@@ -96,3 +96,26 @@ func TestBadSourcesAreRefused(t *testing.T) {
 		t.Errorf("a bad master key: got %v", err)
 	}
 }
+
+func TestMoreVariables(t *testing.T) {
+	t.Setenv("TENANTRY_TEST_A", "its own")
+	t.Setenv(moreVariables, `{"TENANTRY_TEST_A":"another's","TENANTRY_TEST_B":"b"}`)
+	f, err := environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"TENANTRY_TEST_A": "its own", "TENANTRY_TEST_B": "b"} {
+		if got, ok := f.lookup(name); !ok || got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if got, ok := f.lookup("TENANTRY_TEST_C"); ok {
+		t.Errorf("a variable that nobody set is %q", got)
+	}
+	for _, text := range []string{canary, `["` + canary + `"]`, `{"A":{"B":"` + canary + `"}}`} {
+		t.Setenv(moreVariables, text)
+		if _, err := environment(); err == nil || strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

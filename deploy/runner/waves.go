@@ -46,7 +46,11 @@ func (c *call) apply(ctx context.Context, chosen, all []render.Unit) (err error)
 	if c.deployed[render.PlatformUnit] == "" && changed[0].Name != render.PlatformUnit && c.verb == "up" {
 		return fmt.Errorf("the platform of %s is not deployed, and every tenant leans on it: name it too, or name no unit", c.name)
 	}
-	secrets, err := fillAll(environment(), changed)
+	fill, err := environment()
+	if err != nil {
+		return err
+	}
+	secrets, err := fillAll(fill, changed)
 	if err != nil {
 		return err
 	}
@@ -79,12 +83,9 @@ func (c *call) apply(ctx context.Context, chosen, all []render.Unit) (err error)
 
 // waves are the platform, and then the tenants by ring.
 func (c *call) waves(units []render.Unit) [][]render.Unit {
-	waves := make([][]render.Unit, len(c.fleet.Rings)+2)
+	waves := make([][]render.Unit, len(ringsOf(c.fleet)))
 	for _, u := range units {
-		i := 0
-		if u.Name != render.PlatformUnit {
-			i = 1 + c.fleet.RingOf(u.Name)
-		}
+		i := c.wave(u.Name)
 		waves[i] = append(waves[i], u)
 	}
 	return slices.DeleteFunc(waves, func(wave []render.Unit) bool { return len(wave) == 0 })

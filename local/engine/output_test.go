@@ -134,6 +134,10 @@ func checkEvents(t *testing.T, r result) map[string]runner.Event {
 			if e.Text == "" {
 				t.Errorf("a note that says nothing: %+v", e)
 			}
+		case "failed":
+			if e.Error == "" || r.code != 1 {
+				t.Errorf("with exit code %d: %+v", r.code, e)
+			}
 		default:
 			t.Errorf("unknown event %q", e.Event)
 		}
