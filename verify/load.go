@@ -146,6 +146,12 @@ func Load(fsys fs.FS) ([]Fleet, error) {
 	return fleets, nil
 }
 
+// Parse reads one file, of which name is <fleet>/<unit>/<object>.yaml. The error joins one [*Mistake] each.
+func Parse(name string, text []byte) (Object, error) {
+	o, mistakes := parse(name, text)
+	return o, errors.Join(mistakes...)
+}
+
 // Of is what [Load] would read from the golden files of the units, without reading them.
 func Of(units []render.Unit) ([]Fleet, error) {
 	type item struct {
@@ -219,6 +225,9 @@ func parse(name string, text []byte) (Object, []error) {
 	at := func(line int, format string, args ...any) []error {
 		return []error{&Mistake{name, line, fmt.Sprintf(format, args...)}}
 	}
+	if tree, ok := render.Decode(text); ok {
+		return hold(name, text, tree)
+	}
 	for i, m := range separator.FindAllIndex(text, -1) {
 		if i > 0 || len(bytes.TrimSpace(comment.ReplaceAll(text[:m[0]], nil))) > 0 {
 			return Object{}, at(bytes.Count(text[:m[0]], []byte("\n"))+1, "several documents in one file: give each object its own")
@@ -236,6 +245,14 @@ func parse(name string, text []byte) (Object, []error) {
 	if err := json.Unmarshal(asJSON, &tree); err != nil || tree == nil {
 		return Object{}, at(1, "holds no object")
 	}
+	return hold(name, text, tree)
+}
+
+// hold makes an object of the type of its kind out of a tree.
+func hold(name string, text []byte, tree map[string]any) (Object, []error) {
+	at := func(line int, format string, args ...any) []error {
+		return []error{&Mistake{name, line, fmt.Sprintf(format, args...)}}
+	}
 	u := &unstructured.Unstructured{Object: tree}
 	o := Object{Object: u, File: path.Base(name), yaml: text}
 	gvk := u.GroupVersionKind()
@@ -248,7 +265,7 @@ func parse(name string, text []byte) (Object, []error) {
 			return Object{}, at(1, "%v", err)
 		}
 		if err := kruntime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(tree, typed, true); err != nil {
-			return Object{}, undecoded(o, name, asJSON, typed, err)
+			return Object{}, undecoded(o, name, tree, typed, err)
 		}
 		o.Object = typed.(render.Object)
 	case builtIn(gvk.Group) || scheme().IsGroupRegistered(gvk.Group):
@@ -265,7 +282,7 @@ func builtIn(group string) bool {
 }
 
 // undecoded says why a tree did not decode into its type, and where.
-func undecoded(o Object, name string, asJSON []byte, typed any, err error) []error {
+func undecoded(o Object, name string, tree map[string]any, typed any, err error) []error {
 	if strict, ok := kruntime.AsStrictDecodingError(err); ok {
 		var mistakes []error
 		for _, e := range strict.Errors() {
@@ -279,6 +296,7 @@ func undecoded(o Object, name string, asJSON []byte, typed any, err error) []err
 	}
 	line := 1
 	// The converter does not say where; decoding once more does.
+	asJSON, _ := json.Marshal(tree)
 	if again := json.Unmarshal(asJSON, typed); again != nil {
 		err = again
 		if m := inField.FindStringSubmatch(again.Error()); m != nil {
