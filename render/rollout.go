@@ -1,9 +1,12 @@
 package render
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // A Ring is a part of a fleet's tenants that a change reaches together. The first is the canary: while any of
@@ -16,14 +19,27 @@ type Ring struct {
 // Everyone is the last ring: the tenants that no Ring of the fleet names.
 const Everyone = "everyone"
 
-// A Loss is what becomes of an object that has data.
+// A Loss is what a change of an object costs.
 type Loss string
 
 // The losses that can be acknowledged.
 const (
 	Deleted  Loss = "Deleted"  // with all that is in it
 	Replaced Loss = "Replaced" // deleted, and made again without what was in it
+	// Isolation: by this NetworkPolicy, Role or other object more is reached or allowed than before. It is asked for
+	// where a change is reviewed; deploying does not look at it.
+	Isolation Loss = "Isolation"
 )
+
+// HoldsData tells whether the loss of an object of a kind is a loss of data. Such objects are neither deleted nor
+// replaced unless the fleet acknowledges it.
+func HoldsData(kind schema.GroupKind) bool {
+	switch kind.String() {
+	case "Namespace", "PersistentVolume", "PersistentVolumeClaim", "StatefulSet.apps", "Cluster.postgresql.cnpg.io", "Database.postgresql.cnpg.io":
+		return true
+	}
+	return false
+}
 
 // A Date is a day, such as "2026-12-31".
 type Date string
@@ -34,13 +50,13 @@ func (d Date) after(now time.Time) bool {
 	return err != nil || !now.Before(day.AddDate(0, 0, 1))
 }
 
-// An Acknowledgement lets the next deploy lose the data of one object. Without it, deploying and destroying
-// refuse to. It is reviewed like any other line, and is taken out again when it has done its work.
+// An Acknowledgement lets a change cost what it costs. Without it gen diff fails, and deploying and destroying
+// refuse to lose data. It is reviewed like any other line, and is taken out again when it has done its work.
 type Acknowledgement struct {
-	// Object that is lost: "acme/StatefulSet/cache" (namespace, kind, name), "Namespace/acme".
+	// Object that it is about: "acme/StatefulSet/cache" (namespace, kind, name), "Namespace/acme".
 	Object string
 	Loss   Loss
-	Why    string
+	Why    string // for those who review it
 	// Until is the last day on which it holds.
 	Until Date
 }
@@ -58,10 +74,18 @@ type Exception struct {
 
 var dataObject = regexp.MustCompile(`^([a-z0-9.-]+/)?[A-Z][A-Za-z0-9]*/[a-z0-9.:-]+$`)
 
+// Line is how tenants/ writes the acknowledgement.
+func (a Acknowledgement) Line() string {
+	return fmt.Sprintf("{Object: %q, Loss: render.%s, Why: %q, Until: %q},", a.Object, a.Loss, a.Why, a.Until)
+}
+
+// Holds tells whether the acknowledgement still holds on the day of now.
+func (a Acknowledgement) Holds(now time.Time) bool { return !a.Until.after(now) }
+
 // Acknowledges tells whether the fleet takes this loss of the object on the day of now.
 func (f *Fleet) Acknowledges(object string, loss Loss, now time.Time) bool {
 	return slices.ContainsFunc(f.Acknowledged, func(a Acknowledgement) bool {
-		return a.Object == object && a.Loss == loss && !a.Until.after(now)
+		return a.Object == object && a.Loss == loss && a.Holds(now)
 	})
 }
 
@@ -102,11 +126,11 @@ func (f *Fleet) validateRollout(c *checker) {
 		if !dataObject.MatchString(a.Object) {
 			at.at("object").invalid(a.Object, "must be namespace/Kind/name, such as acme/StatefulSet/cache, or Kind/name where the kind has no namespace")
 		}
-		if a.Loss != Deleted && a.Loss != Replaced {
-			at.at("loss").invalid(string(a.Loss), "must be render.Deleted or render.Replaced")
+		if a.Loss != Deleted && a.Loss != Replaced && a.Loss != Isolation {
+			at.at("loss").invalid(string(a.Loss), "must be render.Deleted, render.Replaced or render.Isolation")
 		}
 		if a.Why == "" {
-			at.at("why").required("why the data may go, for those who review it")
+			at.at("why").required("why that may be, for those who review it")
 		}
 		if _, err := time.Parse(time.DateOnly, string(a.Until)); err != nil {
 			at.at("until").invalid(string(a.Until), "must be a day such as 2026-12-31")

@@ -134,7 +134,8 @@ func (p *plan) refusal(fleet render.Fleet, now time.Time) error {
 
 // acknowledgement is the line that a fleet acknowledges a loss with.
 func acknowledgement(object string, kind render.Loss, now time.Time) string {
-	return fmt.Sprintf("  {Object: %q, Loss: render.%s, Why: \"…\", Until: %q},", object, kind, now.UTC().AddDate(0, 0, 7).Format(time.DateOnly))
+	until := render.Date(now.UTC().AddDate(0, 0, 7).Format(time.DateOnly))
+	return "  " + render.Acknowledgement{Object: object, Loss: kind, Why: "…", Until: until}.Line()
 }
 
 // shrunk is the path of the first storage size that is smaller than it was; "" for none.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tenantry/tenantry/render"
@@ -43,12 +44,6 @@ var phaseOf = map[string]int{
 	"PodMonitor": phaseWorkload, "ServiceMonitor": phaseWorkload, "PrometheusRule": phaseWorkload,
 }
 
-// stateful are the kinds whose loss is the loss of data. Pulumi protects them: it neither replaces nor
-// deletes one.
-var stateful = map[string]bool{
-	"Namespace": true, "PersistentVolume": true, "PersistentVolumeClaim": true, "StatefulSet": true, "postgresql.cnpg.io/Cluster": true, "postgresql.cnpg.io/Database": true,
-}
-
 // unawaited are the kinds that Pulumi waits for in vain: a Service without ready pods, an Ingress without
 // a load balancer, a claim that waits for its first consumer.
 var unawaited = map[string]bool{"Service": true, "Ingress": true, "PersistentVolumeClaim": true}
@@ -57,7 +52,10 @@ var unawaited = map[string]bool{"Service": true, "Ingress": true, "PersistentVol
 // loss of data.
 func holdsData(token string) bool {
 	group, kind := tokenKind(token)
-	return stateful[kind] && (group == "core" || group == "apps") || stateful[group+"/"+kind]
+	if group == "core" {
+		group = ""
+	}
+	return render.HoldsData(schema.GroupKind{Group: group, Kind: kind})
 }
 
 // tokenKind is the group and the kind of kubernetes:<group>/<version>:<Kind>.
