@@ -48,6 +48,16 @@ var fixtures = map[string]func() []render.Fleet{
 		f[0].Tenants[0].API.Image = "registry.example.com/app:v2"
 		return f
 	},
+	"acknowledged": func() []render.Fleet {
+		f := fleets("acme", "globex")
+		f[0].Acknowledged = []render.Acknowledgement{{Object: "Namespace/acme", Loss: render.Deleted, Why: "it moves out", Until: "9999-12-31"}}
+		return f
+	},
+	"expired": func() []render.Fleet {
+		f := fleets("acme", "globex")
+		f[0].Acknowledged = []render.Acknowledgement{{Object: "Namespace/acme", Loss: render.Deleted, Why: "it moved out", Until: "2026-01-01"}}
+		return f
+	},
 	"acme":     func() []render.Fleet { return fleets("acme") },
 	"platform": func() []render.Fleet { return fleets() },
 	"none":     func() []render.Fleet { return nil },

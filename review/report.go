@@ -26,6 +26,8 @@ type Report struct {
 	Missing []Missing `json:"missing,omitempty"`
 	// Acknowledged are those of tenants/ that cover a change of this report.
 	Acknowledged []Missing `json:"acknowledged,omitempty"`
+	// Leftover are those of tenants/ that cover nothing here. Once they are deployed they can go.
+	Leftover []Missing `json:"leftover,omitempty"`
 }
 
 // A Fleet is how much of one fleet changes.
@@ -48,8 +50,9 @@ type Rename struct {
 	To   string `json:"to"`
 }
 
-// A Change is what happens to one object of one unit, or to the same object of many units alike. Where the
-// tenant's own name stands in a name or a value, it reads {tenant}.
+// A Change is what happens to one object of one unit, or to the same object of many units alike. Of one unit it is
+// told literally. Of many, it reads {tenant} where in each of them its own name stands, and {hash} for the end of a
+// name that is made of the object's content.
 type Change struct {
 	Fleet   string   `json:"fleet"`
 	Units   []string `json:"units"`
@@ -59,7 +62,9 @@ type Change struct {
 	From    string   `json:"from,omitempty"` // kind and name before it was renamed
 	Verdict Verdict  `json:"verdict"`
 	Reason  string   `json:"reason"` // why the verdict, in one sentence
-	Fields  []Field  `json:"fields,omitempty"`
+	// Fields are those that differ, or the parts of an object that is added to or removed from a unit. There are none of
+	// the objects of a unit that is added or removed whole.
+	Fields []Field `json:"fields,omitempty"`
 	// Outlier says that most units that change this object change it in another way.
 	Outlier bool `json:"outlier,omitempty"`
 }

@@ -1,0 +1,303 @@
+package gen
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenantry/tenantry/review"
+)
+
+const diffHelp = `Tells what changes between two states of golden/, for whom, and how dangerous it is: the
+golden/ of a git revision and the one that is here, or two directories. No cluster is asked.
+
+Objects are compared by what they mean: lists by their merge keys, quantities and defaults
+by value. What many tenants share is told once.
+
+Exits with 1 when the change may lose data or loosens isolation, and tenants/ does not
+acknowledge that: the report says which line to write. See Acknowledged in render.Fleet.
+`
+
+func runDiff(ctx context.Context, c *call) error {
+	base := c.flags.String("base", "", "compare golden/ with that of the git revision `REV`")
+	format := c.flags.String("format", "text", "print as `FORMAT`: text, markdown (a comment on a pull request), json or html")
+	rest := c.flags.String("rest", "", "with markdown: `WHERE` the whole report is, as Markdown, for what a comment has no room for")
+	operands, err := c.parse(0, 2)
+	if err != nil {
+		return err
+	}
+	wrong := func(format string, args ...any) error {
+		return usageError{fmt.Sprintf(format, args...), usage(c.command)}
+	}
+	switch {
+	case !slices.Contains([]string{"text", "markdown", "json", "html"}, *format):
+		return wrong("unknown format %q", *format)
+	case *rest != "" && *format != "markdown":
+		return wrong("-rest is for -format markdown")
+	case *base == "" && len(operands) == 0:
+		return wrong("nothing to compare with: name a git revision with -base, or two directories")
+	case *base != "" && len(operands) > 0:
+		return wrong("extra argument %q: -base compares golden/", operands[0])
+	case *base == "" && len(operands) == 1:
+		return wrong("too few arguments")
+	case strings.HasPrefix(*base, "-"):
+		return wrong("%q is no git revision", *base)
+	}
+	report, err := await(ctx, func() (review.Report, error) {
+		states, closing, err := c.states(ctx, *base, operands)
+		if err != nil {
+			return review.Report{}, err
+		}
+		defer closing()
+		return review.Compare(states, c.fleets, time.Now())
+	})
+	if err != nil {
+		return err
+	}
+	switch *format {
+	case "json":
+		err = report.WriteJSON(c.stdout)
+	case "markdown":
+		err = report.WriteMarkdown(c.stdout, *rest)
+	case "html":
+		err = report.WriteHTML(c.stdout)
+	default:
+		err = report.WriteText(c.stdout, colourful(c.stdout))
+	}
+	if err == nil && len(report.Missing) > 0 {
+		err = fmt.Errorf("%d changes lack an acknowledgement in tenants/", len(report.Missing))
+	}
+	return err
+}
+
+// colourful tells whether text is for a terminal that takes colours.
+func colourful(w any) bool {
+	out, ok := w.(*output)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	file, ok := out.w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// states reads what is to be compared. closing lets go of it.
+func (c *call) states(ctx context.Context, base string, operands []string) (states review.States, closing func(), err error) {
+	if base == "" {
+		return betweenDirs(operands[0], operands[1])
+	}
+	module, err := moduleRoot()
+	if err != nil {
+		return review.States{}, nil, err
+	}
+	return sinceRevision(ctx, module, base)
+}
+
+// A directory is one that is read, and nothing outside of it.
+type directory struct {
+	root  *os.Root
+	files []string // paths below it, with slashes
+}
+
+// openDirectory lists a directory, which holds files and directories only.
+func openDirectory(dir string) (*directory, error) {
+	root, err := openDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	t := &directory{root: root}
+	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir():
+		case !entry.Type().IsRegular():
+			return fmt.Errorf("%s is a %s, and no file", name, kind(entry.Type()))
+		default:
+			t.files = append(t.files, name)
+		}
+		return nil
+	})
+	if err != nil {
+		_ = root.Close()
+		return nil, fmt.Errorf("reading %s: %w", dir, err)
+	}
+	slices.Sort(t.files)
+	return t, nil
+}
+
+func (t *directory) read(name string) ([]byte, error) {
+	return t.root.ReadFile(filepath.FromSlash(name))
+}
+
+// readEach calls f with the index and the text of each file, on all processors.
+func (t *directory) readEach(names []string, f func(int, []byte)) error {
+	errs := make([]error, len(names))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range 2 * runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
+				text, err := t.read(names[i])
+				if err != nil {
+					errs[i] = err
+					continue
+				}
+				f(i, text)
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// betweenDirs are the states of two directories.
+func betweenDirs(before, after string) (states review.States, closing func(), err error) {
+	old, err := openDirectory(before)
+	if err != nil {
+		return review.States{}, nil, err
+	}
+	now, err := openDirectory(after)
+	if err != nil {
+		_ = old.root.Close()
+		return review.States{}, nil, err
+	}
+	closing = func() {
+		_ = old.root.Close()
+		_ = now.root.Close()
+	}
+	names := slices.Concat(old.files, now.files)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	was := make(map[string]bool, len(old.files))
+	for _, name := range old.files {
+		was[name] = true
+	}
+	files, same := make([]review.File, len(names)), make([]bool, len(names))
+	index := make(map[string]int, len(names))
+	for i, name := range names {
+		files[i].Path = name
+		index[name] = i
+	}
+	err = now.readEach(now.files, func(i int, text []byte) {
+		name := now.files[i]
+		files[index[name]].After = present(text)
+	})
+	if err == nil {
+		err = old.readEach(old.files, func(i int, text []byte) {
+			f := &files[index[old.files[i]]]
+			if f.After != nil && bytes.Equal(f.After, text) {
+				same[index[f.Path]], f.After = true, nil
+				return
+			}
+			f.Before = present(text)
+		})
+	}
+	if err != nil {
+		closing()
+		return review.States{}, nil, err
+	}
+	states.Read = now.read
+	for i, f := range files {
+		if same[i] {
+			states.Same = append(states.Same, f.Path)
+		} else {
+			states.Changed = append(states.Changed, f)
+		}
+	}
+	return states, closing, nil
+}
+
+// present is text that is there, though it may be empty.
+func present(text []byte) []byte {
+	if text == nil {
+		return []byte{}
+	}
+	return text
+}
+
+// sinceRevision are the states of golden/ at a git revision and as it is.
+func sinceRevision(ctx context.Context, module, revision string) (states review.States, closing func(), err error) {
+	now, err := openDirectory(filepath.Join(module, golden))
+	if errors.Is(err, fs.ErrNotExist) {
+		return review.States{}, nil, fmt.Errorf("there is no %s/ in %s: %s writes it", golden, module, self)
+	}
+	if err != nil {
+		return review.States{}, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = now.root.Close()
+		}
+	}()
+	g := git{ctx, module}
+	commit, err := g.commit(revision)
+	if err != nil {
+		return review.States{}, nil, err
+	}
+	blobs, err := g.blobs(commit, golden)
+	if err != nil {
+		return review.States{}, nil, err
+	}
+	touched, err := g.touched(commit, golden)
+	if err != nil {
+		return review.States{}, nil, err
+	}
+	var wanted []string // blobs
+	var compared []string
+	for _, name := range now.files {
+		if blob, was := blobs[name]; !was || touched[name] {
+			compared = append(compared, name)
+			if was {
+				wanted = append(wanted, blob)
+			}
+		} else {
+			states.Same = append(states.Same, name)
+		}
+	}
+	var gone []string
+	for name, blob := range blobs {
+		if _, is := slices.BinarySearch(now.files, name); !is {
+			gone = append(gone, name)
+			wanted = append(wanted, blob)
+		}
+	}
+	texts, err := g.texts(wanted)
+	if err != nil {
+		return review.States{}, nil, err
+	}
+	files := make([]review.File, len(compared))
+	if err := now.readEach(compared, func(i int, text []byte) { files[i].After = present(text) }); err != nil {
+		return review.States{}, nil, err
+	}
+	for i, name := range compared {
+		f := files[i]
+		f.Path = name
+		if blob, was := blobs[name]; was {
+			f.Before = texts[blob]
+		}
+		if f.Before != nil && bytes.Equal(f.Before, f.After) { // only its date is another
+			states.Same = append(states.Same, name)
+			continue
+		}
+		states.Changed = append(states.Changed, f)
+	}
+	for _, name := range gone {
+		states.Changed = append(states.Changed, review.File{Path: name, Before: texts[blobs[name]]})
+	}
+	states.Read = now.read
+	return states, func() { _ = now.root.Close() }, nil
+}

@@ -1,0 +1,49 @@
+package review
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tenantry/tenantry/render"
+)
+
+// acknowledge adds what the changes of one fleet cost: what tenants/ acknowledges, and what it does not. declared is
+// the fleet of tenants/; nil where it has none of this name.
+func (r *Report) acknowledge(fleet string, declared *render.Fleet, changes []*single, today time.Time) {
+	var given []render.Acknowledgement
+	if declared != nil {
+		given = slices.DeleteFunc(slices.Clone(declared.Acknowledged), func(a render.Acknowledgement) bool { return !a.Holds(today) })
+	}
+	used := make([]bool, len(given))
+	var missing, acknowledged []Missing
+	for _, c := range changes {
+		if c.refused {
+			missing = append(missing, Missing{Fleet: fleet, Object: c.address, Loss: string(c.loss), Why: c.Reason})
+			continue
+		}
+		if c.loss == "" {
+			continue
+		}
+		i := slices.IndexFunc(given, func(a render.Acknowledgement) bool { return a.Object == c.address && a.Loss == c.loss })
+		if i >= 0 {
+			used[i] = true
+			acknowledged = append(acknowledged, Missing{Fleet: fleet, Object: c.address, Loss: string(c.loss), Why: given[i].Why, Line: given[i].Line()})
+			continue
+		}
+		line := render.Acknowledgement{
+			Object: c.address, Loss: c.loss, Why: "…", Until: render.Date(today.UTC().AddDate(0, 0, 7).Format(time.DateOnly)),
+		}.Line()
+		missing = append(missing, Missing{Fleet: fleet, Object: c.address, Loss: string(c.loss), Why: c.Reason, Line: line})
+	}
+	for i, a := range given {
+		if !used[i] {
+			r.Leftover = append(r.Leftover, Missing{Fleet: fleet, Object: a.Object, Loss: string(a.Loss), Why: a.Why, Line: a.Line()})
+		}
+	}
+	for _, list := range [][]Missing{missing, acknowledged} {
+		slices.SortStableFunc(list, func(a, b Missing) int { return cmp.Or(cmp.Compare(a.Loss, b.Loss), cmp.Compare(a.Object, b.Object)) })
+	}
+	r.Missing = append(r.Missing, missing...)
+	r.Acknowledged = append(r.Acknowledged, acknowledged...)
+}
