@@ -13,6 +13,7 @@ import (
 type section struct {
 	verdict Verdict
 	groups  []group
+	folded  bool
 }
 
 // A group is what the same units have in common.
@@ -96,20 +97,25 @@ func (s section) size() int {
 	return n
 }
 
-// summary is how much of the fleet changes: "500 of 503 units change, 1 is new".
-func (f Fleet) summary() string {
+// summary is how much of the fleet changes: "500 of 503 units change, 1 is new: wayne". named writes some of the
+// names.
+func (f Fleet) summary(named func([]string) string) string {
 	var parts []string
 	if n := len(f.Changed); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %s", n, count(f.Of, "unit"))+plural(n, " changes", " change"))
 	}
 	if n := len(f.Added); n > 0 {
-		parts = append(parts, fmt.Sprint(n)+plural(n, " is new", " are new"))
+		parts = append(parts, fmt.Sprint(n)+plural(n, " is new", " are new")+" ("+named(f.Added)+")")
 	}
 	if n := len(f.Removed); n > 0 {
-		parts = append(parts, fmt.Sprint(n)+plural(n, " is removed", " are removed"))
+		parts = append(parts, fmt.Sprint(n)+plural(n, " is removed", " are removed")+" ("+named(f.Removed)+")")
 	}
 	if n := len(f.Renamed); n > 0 {
-		parts = append(parts, fmt.Sprint(n)+plural(n, " is renamed", " are renamed"))
+		var from, to []string
+		for _, r := range f.Renamed {
+			from, to = append(from, r.From), append(to, r.To)
+		}
+		parts = append(parts, fmt.Sprint(n)+plural(n, " is renamed", " are renamed")+" ("+named(from)+" to "+named(to)+")")
 	}
 	if parts == nil {
 		return "no unit changes"

@@ -1,17 +1,480 @@
 package review
 
 import (
+	"fmt"
+	"html"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
-// WriteMarkdown writes the report as a comment on a pull request. rest says where all of it stands, a link or the
-// name of a file, for what does not fit; it is the caller's own and is taken as Markdown.
+// Marker is the first line of every comment that WriteMarkdown writes, by which the next run finds the comment.
+const Marker = "<!-- tenantry:review -->"
+
+// GitHub takes comments of 65,536 characters. What it counts is not said, so bytes are counted here, of which
+// there are never fewer.
+const (
+	commentSize = 60_000
+	linesSize   = 20_000 // of it, for the lines that are to be pasted
+	unitsSize   = 14_000 // of it, for lists of all the units of a change
+	fleetsSize  = 8_000  // of it, for what is said of fleets
+	reasonsSize = 6_000  // of it, for what happens without acknowledgements, and why there are some
+)
+
+// How much of one thing is shown where there is much of it.
+const (
+	openChanges = 10 // of a verdict; the others are folded
+	mostItems   = 20
+	mostFields  = 12
+	mostValue   = 240 // characters of a value
+	mostWords   = 600 // characters of a reason
+	mostName    = 100 // characters of a name or a path
+)
+
+// WriteMarkdown writes the report as a comment on a pull request, of at most 60,000 bytes. The verdict, what is to
+// be acknowledged and the worst changes come first and stay; how much is left out is said at the end, with rest,
+// which names the place of the whole report. rest is Markdown and the caller's own; all that comes from the
+// compared objects is shown as code, where it can mean nothing else.
 func (r Report) WriteMarkdown(w io.Writer, rest string) error {
-	var text strings.Builder
-	if err := r.WriteText(&text, false); err != nil {
+	m := &markdown{rest: rest, size: commentSize - len(rest) - 1_000, listed: map[string]bool{}}
+	m.line(Marker)
+	if len(r.Fleets) == 0 && len(r.Changes) == 0 {
+		m.line("## Nothing changes\n")
+		_, err := io.WriteString(w, m.b.String())
 		return err
 	}
-	_, err := io.WriteString(w, "~~~~~~~~~~~~\n"+text.String()+"~~~~~~~~~~~~\n\n"+rest+"\n")
+	m.line("## " + title(r.Verdict.String()) + "\n")
+	m.line(title(meanings[r.Verdict]) + ".\n")
+	m.fleets(r.Fleets)
+	m.missing(r.Missing)
+	m.acknowledged(r.Acknowledged)
+	m.reach(r.Fleets)
+	left := m.sections(r.sections())
+	switch {
+	case left != "":
+		m.line("**Not shown here: " + left + ".** All of it: " + rest)
+	case rest != "":
+		m.line("The same as a page, complete and searchable: " + rest)
+	}
+	_, err := io.WriteString(w, m.b.String())
 	return err
+}
+
+// meanings say what the verdicts mean, in their order.
+var meanings = []string{
+	"nobody notices",
+	"pods are replaced one after the other, and others serve meanwhile",
+	"something that serves is away for a moment",
+	"an object is deleted and made again; it holds no data",
+	"who reaches a tenant from outside changes, or by which name or certificate",
+	"something reaches or may do what it did not before",
+	"data may be lost",
+}
+
+type markdown struct {
+	b      strings.Builder
+	rest   string
+	size   int             // of all
+	lists  int             // of the lists of units so far
+	listed map[string]bool // such lists that stand already
+}
+
+func (m *markdown) line(text string) { m.b.WriteString(text + "\n") }
+
+func (m *markdown) fleets(fleets []Fleet) {
+	fleets = slices.Clone(fleets)
+	slices.SortStableFunc(fleets, func(a, b Fleet) int { return int(b.Verdict) - int(a.Verdict) })
+	var items []string
+	for _, f := range fleets {
+		items = append(items, "**"+code(f.Name)+"** "+f.Verdict.String()+": "+f.summary(func(names []string) string { return someCode(names, 5) }))
+	}
+	m.list("", items, "fleets, none of them worse", fleetsSize)
+	m.line("")
+}
+
+// list writes items as long as there is room for them, and how many there are beyond.
+func (m *markdown) list(prefix string, items []string, more string, room int) {
+	for i, item := range items {
+		if room -= len(item); i == mostItems || room < 0 {
+			m.line(prefix + fmt.Sprintf("- and %d more %s", len(items)-i, more))
+			return
+		}
+		m.line(prefix + "- " + item)
+	}
+}
+
+// missing says what to write, or to take back.
+func (m *markdown) missing(list []Missing) {
+	if len(list) == 0 {
+		return
+	}
+	m.line("> [!CAUTION]")
+	m.line("> **" + count(len(list), "acknowledgement") + plural(len(list), " is", " are") + " missing: this must not be deployed.**")
+	m.list("> ", reasons(list), "reasons", reasonsSize)
+	lines, left, room := map[string][]string{}, 0, linesSize
+	var fleets []string
+	for _, l := range list {
+		line := visible(strings.TrimSpace(l.Line))
+		if line == "" {
+			continue
+		}
+		if lines[l.Fleet] == nil {
+			room -= 4*mostName + 200 // what stands around them
+		}
+		if room -= len(line) + len("> \n"); room < 0 {
+			left++
+			continue
+		}
+		if lines[l.Fleet] == nil {
+			fleets = append(fleets, l.Fleet)
+		}
+		lines[l.Fleet] = append(lines[l.Fleet], line)
+	}
+	for _, fleet := range fleets {
+		m.line(">\n> Take the change back, or have it reviewed: put into `Acknowledged` of the fleet " + code(fleet) + " in `tenants/`, with the reason\n>")
+		m.line(quoted("> ", fence("go", lines[fleet])))
+	}
+	if left > 0 {
+		m.line(fmt.Sprintf(">\n> and %d more lines like these: %s", left, m.rest))
+	}
+	m.line("")
+}
+
+func (m *markdown) acknowledged(list []Missing) {
+	if len(list) == 0 {
+		return
+	}
+	m.line("> [!WARNING]")
+	m.line("> **" + count(len(list), "danger") + plural(len(list), " is", " are") + " acknowledged in `tenants/`.**")
+	m.list("> ", reasons(list), "reasons", reasonsSize)
+	m.line("")
+}
+
+// reasons tells of acknowledgements, in one sentence of those that differ by the namespace only.
+func reasons(list []Missing) []string {
+	type reason struct {
+		fleet, object, loss, why string
+		permitted, named         bool
+	}
+	objects := map[reason][]string{}
+	var order []reason
+	for _, l := range list {
+		key := reason{l.Fleet, l.Object, l.Loss, l.Why, l.Line != "", false}
+		name := ""
+		if parts := strings.SplitN(l.Object, "/", 3); len(parts) == 3 {
+			name, key.object = parts[0], parts[1]+"/"+parts[2]
+		} else if len(parts) == 2 {
+			name, key.object, key.named = parts[1], parts[0], true
+		}
+		if objects[key] == nil {
+			order = append(order, key)
+		}
+		objects[key] = append(objects[key], name)
+	}
+	var sentences []string
+	for _, key := range order {
+		what := code(key.object) + " of " + someCode(objects[key], 5)
+		if key.named {
+			what = code(key.object) + " " + someCode(objects[key], 5)
+		}
+		if key.loss != "" {
+			what += " (" + prose(strings.ToLower(clip(key.loss, mostName))) + ")"
+		}
+		sentences = append(sentences, what+" in "+code(key.fleet)+": "+prose(key.why))
+	}
+	return sentences
+}
+
+// reach says who reaches whom otherwise than before.
+func (m *markdown) reach(fleets []Fleet) {
+	for _, f := range fleets {
+		var lines []string
+		for _, r := range f.reach() {
+			if !r.changed() || len(r.tenants) > 0 && !slices.ContainsFunc(r.tenants, func(t string) bool { return !f.moves(t) }) {
+				continue
+			}
+			lines = append(lines, "@@ "+r.sender()+" @@")
+			for _, c := range r.cells {
+				if c.before != "" && c.changed() {
+					lines = append(lines, "- "+c.place()+": "+c.before)
+				}
+				if c.after != "" && c.changed() {
+					lines = append(lines, "+ "+c.place()+": "+c.after)
+				}
+			}
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		if n := len(lines); n > 40 {
+			lines = append(lines[:40:40], fmt.Sprintf("# and %d more lines", n-40))
+		}
+		text := "### Who reaches whom in " + code(f.Name) + "\n\n" + fence("diff", clipped(lines)) + "\n"
+		if len(text) <= m.size/8 && m.b.Len()+len(text) <= m.size/2 {
+			m.line(text)
+		}
+	}
+}
+
+// sections writes the changes as far as there is room, and returns what is left out.
+func (m *markdown) sections(sections []section) (left string) {
+	var parts []string
+	full := false
+	for _, s := range sections {
+		shown := 0
+		for _, part := range s.parts(len(sections) == 1) {
+			if !full {
+				var n int
+				n, full = m.section(part)
+				shown += n
+			}
+		}
+		if n := s.size() - shown; n > 0 {
+			parts = append(parts, count(n, "change")+" of the verdict "+s.verdict.String())
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// parts are the outliers and what is folded, of a section that is harmless beside others; else the section.
+func (s section) parts(only bool) []section {
+	if s.verdict != NothingRestarts || only {
+		return []section{s}
+	}
+	outliers, rest := section{verdict: s.verdict}, section{verdict: s.verdict, folded: true}
+	for _, g := range s.groups {
+		if g.outlier {
+			outliers.groups = append(outliers.groups, g)
+		} else {
+			rest.groups = append(rest.groups, g)
+		}
+	}
+	return slices.DeleteFunc([]section{outliers, rest}, func(s section) bool { return len(s.groups) == 0 })
+}
+
+// section writes the changes of one verdict as far as there is room. It returns how many it has written, and
+// whether there is no more room.
+func (m *markdown) section(s section) (shown int, full bool) {
+	folded := s.folded
+	pending := "### " + title(s.verdict.String()) + ": " + count(s.size(), "change") + "\n\n"
+	if folded {
+		pending = summary("<b>" + title(s.verdict.String()) + "</b>: " + count(s.size(), "change"))
+	}
+	defer func() {
+		if folded && pending == "" {
+			m.line("</details>\n")
+		}
+	}()
+	told := ""
+	for _, g := range s.groups {
+		head := m.head(g)
+		for _, alike := range g.alike() {
+			if shown >= openChanges && !folded {
+				pending = summary(fmt.Sprintf("%d more", s.size()-shown))
+				folded = true
+			}
+			text := pending + head + changes(alike, told)
+			if m.b.Len()+len(text) > m.size*3/4 {
+				text = pending + head + titles(alike) + "\n"
+			}
+			if m.b.Len()+len(text) > m.size {
+				return shown, true
+			}
+			m.line(text)
+			shown += len(alike)
+			pending, head, told = "", "", alike[0].Reason
+		}
+	}
+	return shown, false
+}
+
+// head says who has the changes of a group. It unfolds to all the units where they are many and there is room.
+func (m *markdown) head(g group) string {
+	n := len(g.units)
+	switch {
+	case n == 1 && g.outlier:
+		return "**Outlier " + code(g.units[0]) + "** in " + code(g.fleet) + "\n\n"
+	case n == 1:
+		return "**" + code(g.units[0]) + "** in " + code(g.fleet) + "\n\n"
+	}
+	what := count(n, "unit")
+	if g.outlier {
+		what = fmt.Sprintf("%d outliers", n)
+	}
+	names := visible(strings.Join(g.units, ", "))
+	key := g.fleet + "\x00" + names
+	inside := span(names) + "\n\n</details>\n\n"
+	if n <= 4 || m.listed[key] || m.lists+len(inside) > unitsSize {
+		return "**" + what + "** in " + code(g.fleet) + ": " + someCode(g.units, 3) + "\n\n"
+	}
+	m.listed[key] = true
+	m.lists += len(inside)
+	tag := func(text string) string {
+		return "<code>" + html.EscapeString(clip(visible(text), mostName)) + "</code>"
+	}
+	first := tag(g.units[0]) + ", " + tag(g.units[1]) + ", " + tag(g.units[2])
+	return summary(fmt.Sprintf("<b>%s</b> in %s: %s and %d more", what, tag(g.fleet), first, n-3)) + inside
+}
+
+// changes writes one change, or several that are alike; told is the reason of the one before.
+func changes(alike []Change, told string) string {
+	c := alike[0]
+	text := titles(alike)
+	if c.Reason != "" && c.Reason != told {
+		text += ": " + prose(c.Reason)
+	}
+	text += "\n"
+	if len(c.Fields) > 0 {
+		text += "\n" + fence("diff", c.diff()) + "\n"
+	}
+	return text
+}
+
+// titles names changes that are alike.
+func titles(alike []Change) string {
+	if len(alike) == 1 {
+		c := alike[0]
+		text := code(c.Object) + " " + string(c.Action)
+		if c.From != "" && c.From != c.Object {
+			text += " from " + code(c.From)
+		}
+		return text
+	}
+	var objects []string
+	for _, c := range alike {
+		objects = append(objects, c.Object)
+	}
+	return title(string(alike[0].Action)) + " " + someCode(objects, 50)
+}
+
+// diff is the fields of a change as lines of a diff, the worst first where not all are shown.
+func (c Change) diff() []string {
+	fields := c.Fields
+	if len(fields) > mostFields {
+		fields = slices.Clone(fields)
+		slices.SortStableFunc(fields, func(a, b Field) int { return int(b.Verdict) - int(a.Verdict) })
+		fields = fields[:mostFields]
+	}
+	var lines []string
+	for _, f := range fields {
+		lines = append(lines, "@@ "+f.Path+" @@")
+		if f.Reason != "" && f.Reason != c.Reason {
+			lines = append(lines, "# "+f.Verdict.String()+": "+f.Reason)
+		}
+		before, after := shortened(visible(f.Before), visible(f.After), mostValue)
+		if before != "" {
+			lines = append(lines, "- "+before)
+		}
+		if after != "" {
+			lines = append(lines, "+ "+after)
+		}
+		if f.Differs {
+			lines = append(lines, "# each unit has its own; this is the first one's")
+		}
+	}
+	if n := len(c.Fields) - len(fields); n > 0 {
+		lines = append(lines, "# and "+count(n, "more field"))
+	}
+	return clipped(lines)
+}
+
+// A plain word can mean nothing in Markdown, and nothing to GitHub.
+var plain = regexp.MustCompile(`^(\p{L}+(['’-]\p{L}+)*|[0-9]{1,6}|[–—→…])$`)
+
+// prose is words of which those that are no plain words are shown as code.
+func prose(text string) string {
+	words := strings.Fields(clip(visible(text), mostWords))
+	for i, word := range words {
+		core := strings.TrimRight(word, ".,;:!?)")
+		core = strings.TrimLeft(core, "(")
+		if core == "" {
+			core = word
+		}
+		if plain.MatchString(core) {
+			continue
+		}
+		at := strings.Index(word, core)
+		words[i] = word[:at] + code(core) + word[at+len(core):]
+	}
+	return strings.Join(words, " ")
+}
+
+// code is the text as code, if it is not very long.
+func code(text string) string { return span(clip(visible(text), mostName)) }
+
+// span is all of a text that can be shown as code.
+func span(text string) string {
+	if strings.TrimSpace(text) == "" {
+		text = fmt.Sprintf("%q", text)
+	}
+	mark := strings.Repeat("`", longestRun(text, '`')+1)
+	if text[0] == '`' || text[len(text)-1] == '`' || text[0] == ' ' && text[len(text)-1] == ' ' {
+		text = " " + text + " "
+	}
+	return mark + text + mark
+}
+
+// someCode is at most so many words as code.
+func someCode(words []string, most int) string {
+	var list []string
+	for i, w := range words {
+		if i == most && len(words) > most+1 {
+			return strings.Join(list, ", ") + fmt.Sprintf(" and %d more", len(words)-i)
+		}
+		list = append(list, code(w))
+	}
+	return strings.Join(list, ", ")
+}
+
+// fence is lines as a block of code.
+func fence(language string, lines []string) string {
+	text := strings.Join(lines, "\n")
+	mark := strings.Repeat("`", max(3, longestRun(text, '`')+1))
+	return mark + language + "\n" + text + "\n" + mark
+}
+
+// clipped are lines that can be shown.
+func clipped(lines []string) []string {
+	list := make([]string, len(lines))
+	for i, l := range lines {
+		list[i] = clip(visible(l), mostValue+50)
+	}
+	return list
+}
+
+// summary begins a part that is folded; it ends with </details>.
+func summary(text string) string { return "<details><summary>" + text + "</summary>\n\n" }
+
+// quoted puts the prefix before each line.
+func quoted(prefix, text string) string {
+	return prefix + strings.ReplaceAll(text, "\n", "\n"+prefix)
+}
+
+// longestRun is the length of the longest run of a character.
+func longestRun(text string, of rune) int {
+	most, run := 0, 0
+	for _, r := range text {
+		if run++; r != of {
+			run = 0
+		}
+		most = max(most, run)
+	}
+	return most
+}
+
+// clip cuts a text after so many characters.
+func clip(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most]) + "…"
+}
+
+// title begins with a capital letter.
+func title(text string) string {
+	r, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(r)) + text[size:]
 }

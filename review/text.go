@@ -32,12 +32,8 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 	} else {
 		t.line(0, "%s", t.paint(strings.ToUpper(r.Verdict.String()), bold, colours[r.Verdict]))
 		for _, f := range r.Fleets {
-			t.line(1, "%s: %s (%s)", visible(f.Name), f.summary(), t.paint(f.Verdict.String(), colours[f.Verdict]))
-			t.names("new", f.Added)
-			t.names("removed", f.Removed)
-			for _, n := range f.Renamed {
-				t.line(2, "%s is renamed to %s", visible(n.From), visible(n.To))
-			}
+			summary := f.summary(func(names []string) string { return some(names, 5) })
+			t.prose(1, f.Name+", "+f.Verdict.String()+": "+summary)
 		}
 	}
 	t.missing(r.Missing)
@@ -96,12 +92,6 @@ func (t *text) prose(indent int, words string, codes ...string) {
 	}
 	if line != "" {
 		t.line(indent, "%s", t.paint(line, codes...))
-	}
-}
-
-func (t *text) names(what string, units []string) {
-	if len(units) > 0 {
-		t.prose(2, what+": "+some(units, 8))
 	}
 }
 

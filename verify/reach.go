@@ -45,10 +45,10 @@ type Reached struct {
 
 // The places that have no name of their own.
 const (
-	ownNamespace = "own namespace"
-	otherTenants = "other tenants"
-	allTenants   = "tenants"
-	outsideWorld = "addresses"
+	OwnNamespace = "own namespace"
+	OtherTenants = "other tenants"
+	AllTenants   = "tenants"
+	OutsideWorld = "addresses"
 )
 
 // The kinds of addresses, by the rule that is about them.
@@ -71,7 +71,7 @@ func Reach(f *Fleet) Reachability {
 		for _, p := range s.pods {
 			reached := n.from(p)
 			if s.unit == nil {
-				reached = slices.DeleteFunc(reached, func(to Reached) bool { return to.Where != allTenants && to.Where != render.PlatformUnit })
+				reached = slices.DeleteFunc(reached, func(to Reached) bool { return to.Where != AllTenants && to.Where != render.PlatformUnit })
 			}
 			if len(reached) == 0 && s.unit == nil {
 				continue
@@ -122,13 +122,13 @@ func (n *network) from(p *pod) []Reached {
 		r := Reached{Where: to.space.name, What: to.name, traffic: t}
 		switch {
 		case to.space == p.space && p.space.tenant:
-			r.Where = ownNamespace
+			r.Where = OwnNamespace
 		case to.space.tenant && p.space.tenant:
-			r.Where = otherTenants
+			r.Where = OtherTenants
 		case to.space.twin != nil, to.space.unit == nil && p.space.unit == nil:
 			return
 		case to.space.tenant:
-			r.Where, r.Tenants = allTenants, append([]string{to.space.name}, to.space.others()...)
+			r.Where, r.Tenants = AllTenants, append([]string{to.space.name}, to.space.others()...)
 		}
 		out, in := n.because(p, to, t)
 		for _, rule := range slices.Concat(out, in) {
@@ -146,7 +146,7 @@ func (n *network) from(p *pod) []Reached {
 			if len(part) == 0 {
 				continue
 			}
-			r := Reached{Where: outsideWorld, What: kind.name, traffic: areas[rule].traffic, addresses: part}
+			r := Reached{Where: OutsideWorld, What: kind.name, traffic: areas[rule].traffic, addresses: part}
 			if rule != nil {
 				r.Because = []string{rule.policy.object.File + " " + rule.field}
 			}
@@ -171,7 +171,7 @@ func (n *network) fromKind(from addresses) []Reached {
 				}
 				r := Reached{Where: s.name, What: p.name, traffic: areas[rule].traffic}
 				if s.tenant {
-					r.Where, r.Tenants = allTenants, append([]string{s.name}, s.others()...)
+					r.Where, r.Tenants = AllTenants, append([]string{s.name}, s.others()...)
 				}
 				if rule != nil {
 					r.Because = []string{rule.policy.object.File + " " + rule.field}
@@ -267,10 +267,10 @@ func (r Reachability) WriteText(w io.Writer) error {
 	table := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "FROM\tTO\tTRAFFIC\tBECAUSE")
 	for _, s := range r.Senders {
-		from := s.label()
+		from := s.String()
 		for _, to := range s.Reaches {
 			because := strings.NewReplacer("networkpolicy-", "", ".yaml spec.", " ").Replace(strings.Join(to.Because, ", "))
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", from, to.label(), to.Traffic, cmp.Or(because, "no policy binds it"))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", from, to.String(), to.Traffic, cmp.Or(because, "no policy binds it"))
 		}
 		if len(s.Reaches) == 0 {
 			fmt.Fprintf(table, "%s\tnothing\t\t\n", from)
@@ -287,7 +287,8 @@ func (r Reachability) WriteText(w io.Writer) error {
 	return nil
 }
 
-func (s Sender) label() string {
+// String names the sender for people: "api of acme, umbrella".
+func (s Sender) String() string {
 	switch {
 	case len(s.Tenants) > 0:
 		return strings.Join(s.Pods, ", ") + " of " + some(s.Tenants, 3)
@@ -297,15 +298,16 @@ func (s Sender) label() string {
 	return strings.Join(s.Pods, ", ") + " in " + s.Namespace
 }
 
-func (r Reached) label() string {
+// String names what is reached, without the traffic: "garage in platform".
+func (r Reached) String() string {
 	switch r.Where {
-	case ownNamespace:
+	case OwnNamespace:
 		return "its " + r.What
-	case otherTenants:
+	case OtherTenants:
 		return r.What + " of other tenants"
-	case allTenants:
+	case AllTenants:
 		return r.What + " of " + some(r.Tenants, 3)
-	case outsideWorld:
+	case OutsideWorld:
 		if len(r.Ranges) > 0 {
 			return r.What + " " + some(r.Ranges, 3)
 		}

@@ -37,17 +37,17 @@ text { fill: var(--ink); } .faint { fill: var(--faint); } .bold { font-weight: 6
 
 // columns are all that some sender reaches, and always those that nobody should.
 func (r Reachability) columns() []column {
-	list := []column{{ownNamespace, "", 170}, {otherTenants, "", 120}}
+	list := []column{{OwnNamespace, "", 170}, {OtherTenants, "", 120}}
 	var platform, others, tenants []column
 	for _, s := range r.Senders {
 		for _, to := range s.Reaches {
 			c := column{to.Where, to.What, 110}
 			group := &others
 			switch to.Where {
-			case ownNamespace, otherTenants, outsideWorld:
+			case OwnNamespace, OtherTenants, OutsideWorld:
 				continue
-			case allTenants:
-				c, group = column{allTenants, "", 190}, &tenants
+			case AllTenants:
+				c, group = column{AllTenants, "", 190}, &tenants
 			case render.PlatformUnit:
 				group = &platform
 			}
@@ -61,7 +61,7 @@ func (r Reachability) columns() []column {
 	slices.SortFunc(others, byName)
 	list = slices.Concat(list, platform, others, tenants)
 	for _, kind := range addressKinds {
-		list = append(list, column{outsideWorld, kind.name, 120})
+		list = append(list, column{OutsideWorld, kind.name, 120})
 	}
 	return list
 }
@@ -69,13 +69,13 @@ func (r Reachability) columns() []column {
 // class is the colour of what is reached.
 func (c column) class() string {
 	switch {
-	case c.where == ownNamespace:
+	case c.where == OwnNamespace:
 		return "own"
-	case c.where == otherTenants, c.what == "metadata":
+	case c.where == OtherTenants, c.what == "metadata":
 		return "wrong"
 	case c.what == "API servers", c.what == "private":
 		return "guarded"
-	case c.where == outsideWorld:
+	case c.where == OutsideWorld:
 		return "outside"
 	}
 	return "declared"
@@ -95,7 +95,7 @@ func (c column) cell(s Sender) (lines, because []string) {
 			line += fmt.Sprintf(" (%d)", len(to.Tenants))
 		}
 		lines = append(lines, fold(line, c.width/7)...)
-		reason := to.label() + ": " + to.Traffic
+		reason := to.String() + ": " + to.Traffic
 		if len(to.Because) > 0 {
 			reason += ", by " + strings.Join(to.Because, ", ")
 		}
@@ -171,7 +171,7 @@ func (r Reachability) WriteSVG(w io.Writer) error {
 		case len(s.Tenants) > 1:
 			owner = fmt.Sprintf("%d tenants: %s", len(s.Tenants), some(s.Tenants, 6))
 		case s.Addresses != "":
-			owner = outsideWorld
+			owner = OutsideWorld
 		}
 		if owner != previous {
 			put(`<rect class="band" x="0" y="%d" width="%d" height="24"/>`, y, width)
@@ -202,7 +202,7 @@ func (r Reachability) WriteSVG(w io.Writer) error {
 					text(x+cellMargin, y+(i+1)*lineHeight, "", line)
 				}
 				put("</g>")
-			} else if c.class() == "wrong" && (len(s.Tenants) > 0 || s.Namespace == render.PlatformUnit && c.where == outsideWorld) {
+			} else if c.class() == "wrong" && (len(s.Tenants) > 0 || s.Namespace == render.PlatformUnit && c.where == OutsideWorld) {
 				text(x+cellMargin, y+lineHeight, "faint", "–")
 			}
 			x += c.width

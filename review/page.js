@@ -1,0 +1,95 @@
+"use strict";
+(() => {
+  const tools = document.querySelector(".tools");
+  const changes = [...document.querySelectorAll(".change")];
+  const details = changes.filter((change) => change.tagName === "DETAILS");
+
+  for (const button of document.querySelectorAll(".copy")) {
+    if (!navigator.clipboard) break;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Not allowed";
+      }
+    });
+  }
+
+  // What a printer shows is open, and what was closed is closed again.
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const each of closed) each.open = true;
+  });
+  addEventListener("afterprint", () => { for (const each of closed) each.open = false; });
+
+  if (!changes.length) return;
+  tools.hidden = false;
+
+  // All that is searched, read from the page when somebody first searches.
+  let index;
+  const lower = (element) => element.textContent.toLowerCase();
+  const read = () => {
+    index ??= [...document.querySelectorAll(".of-verdict")].map((section) => ({
+      section,
+      verdict: section.dataset.verdict,
+      groups: [...section.querySelectorAll(".group")].map((group) => {
+        const who = group.querySelector(".who");
+        const units = (who.querySelector(".units p") ?? who.querySelector(".unit"))?.textContent.toLowerCase() ?? "";
+        return {
+          group,
+          units: units.split(", "),
+          who: who.querySelector(".fleet").textContent.toLowerCase() + " " + units,
+          changes: [...group.querySelectorAll(".change")].map((change) => ({
+            change,
+            text: lower(change),
+            size: change.querySelectorAll(".objects li").length || 1,
+            kinds: [...change.querySelectorAll(".object")].map((object) => object.textContent.split("/")[0]),
+          })),
+        };
+      }),
+    }));
+    return index;
+  };
+
+  const filter = () => {
+    const form = new FormData(tools);
+    const words = form.get("text").toLowerCase().split(/\s+/).filter(Boolean);
+    const unit = form.get("unit").trim().toLowerCase();
+    const kind = form.get("kind");
+    const verdicts = form.getAll("verdict");
+    let shown = 0, all = 0;
+    for (const { section, verdict, groups } of read()) {
+      let some = false;
+      for (const { group, units, who, changes } of groups) {
+        let any = false;
+        const here = verdicts.includes(verdict) && (!unit || units.some((name) => name.includes(unit)));
+        for (const { change, text, size, kinds } of changes) {
+          const fits = here && (!kind || kinds.includes(kind)) && words.every((word) => text.includes(word) || who.includes(word));
+          change.hidden = !fits;
+          all += size;
+          if (fits) { any = true; shown += size; }
+        }
+        group.hidden = !any;
+        some ||= any;
+      }
+      section.hidden = !some;
+    }
+    document.querySelector(".empty").hidden = shown > 0;
+    tools.elements.shown.value = shown === all ? `${all} changes` : `${shown} of ${all} changes`;
+  };
+
+  let waiting = 0;
+  const soon = () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(filter); };
+  tools.addEventListener("input", soon);
+  tools.addEventListener("reset", soon);
+  tools.addEventListener("submit", (event) => event.preventDefault());
+  document.querySelector(".again").addEventListener("click", () => { tools.reset(); tools.elements.text.focus(); });
+  const set = (open) => { for (const each of details) if (!each.hidden) each.open = open; };
+  tools.elements.open.addEventListener("click", () => set(true));
+  tools.elements.close.addEventListener("click", () => set(false));
+  tools.elements.shown.value = document.querySelectorAll(".objects li").length + document.querySelectorAll(".change").length -
+    document.querySelectorAll(".change:has(.objects)").length + " changes";
+})();
