@@ -8,7 +8,9 @@ RACE     ?= -race
 FUZZTIME ?= 5s
 BENCH    ?= .
 # Directories of the modules that lint and vuln look at: `make lint MODULES=". deploy"`.
-MODULES  ?= . deploy local
+MODULES  ?= . deploy local tools/workflows
+# What a release has programs for.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 # A copy of the Go vulnerability database, file:// or https://; empty is the public one.
 VULNDB   ?=
 # 1: an unreachable vulnerability database is a warning, not a failure.
@@ -16,7 +18,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check verify up test testdeploy e2e engine typescript fuzz bench lint vuln fmt tidy
+.PHONY: help gen check verify up test testdeploy e2e engine typescript fuzz bench lint vuln fmt tidy release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,7 +66,10 @@ bench: ## run the benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 # golangci-lint runs go-check-sumtype too, over all packages at once.
-lint: ## run the linters, then vuln
+lint: ## run the linters, that of the workflows too, then vuln
+	@echo 'lint .github/workflows'
+	@go -C tools/workflows test ./...
+	@go -C tools/workflows run . '$(CURDIR)/.github/workflows'
 	@for dir in $(MODULES); do echo "lint $$dir"; (cd "$$dir"; $(TOOL) golangci-lint run --build-tags typescript ./...); done
 	@$(MAKE) --no-print-directory vuln
 
@@ -85,3 +90,12 @@ tidy: ## fail with a diff when go.mod or go.sum of any module is not tidy
 	@for mod in $$(git ls-files --cached --others --exclude-standard go.mod '*/go.mod'); do \
 		echo "tidy $$mod"; go -C "$$(dirname "$$mod")" mod tidy -diff; \
 	done
+
+release: ## build the programs of a release, with what they are made of and their sums, into dist/
+	@rm -rf dist && mkdir dist
+	@for platform in $(PLATFORMS); do \
+		program=dist/gen-$${platform/\//-}; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -trimpath -o "$$program" ./cmd/gen; \
+		go tool -modfile='$(CURDIR)/tools/sbom/go.mod' cyclonedx-gomod bin -json -output "$$program.cdx.json" "$$program"; \
+	done
+	@cd dist && sha256sum * >SHA256SUMS

@@ -16,16 +16,18 @@ import (
 	"text/template"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tenantry/tenantry"
 )
 
 const initHelp = `Writes a repository that uses Tenantry as a library into DIR, which must be new or empty: one
 fleet with one tenant, the application's settings, the command, a test of golden/, what applies it
-with Pulumi, a Makefile.
+with Pulumi, a Makefile, and GitHub's workflows for reviewing and deploying.
 `
 
 const library = "github.com/tenantry/tenantry"
 
-// archive holds the files of a new repository, each a text/template over origin.
+// archive holds the files of a new repository, each a text/template over origin; its workflows are this repository's.
 //
 //go:embed init.txtar
 var archive []byte
@@ -122,7 +124,15 @@ func (o origin) files() ([]txtar.File, error) {
 		}
 		files[i].Data = out.Bytes()
 	}
-	return files, nil
+	err := fs.WalkDir(tenantry.Workflows, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(tenantry.Workflows, path)
+		files = append(files, txtar.File{Name: path, Data: data})
+		return err
+	})
+	return files, err
 }
 
 // populate writes the files into a directory that is new or holds nothing but .git. With an error it leaves
