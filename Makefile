@@ -8,7 +8,7 @@ RACE     ?= -race
 FUZZTIME ?= 5s
 BENCH    ?= .
 # Directories of the modules that lint and vuln look at: `make lint MODULES=". deploy"`.
-MODULES  ?= . deploy local tools/workflows
+MODULES  ?= . deploy local local/browser tools/workflows
 # What a release has programs for.
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 # A copy of the Go vulnerability database, file:// or https://; empty is the public one.
@@ -18,7 +18,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check verify up test testdeploy e2e engine typescript fuzz bench lint vuln fmt tidy release
+.PHONY: help gen check verify up test testdeploy e2e engine browser typescript fuzz bench lint vuln fmt tidy release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ e2e: ## apply every golden file to a real control plane (the first time compiles
 
 engine: ## deploy, change, break and mend fleets with the real Pulumi engine (20 minutes; not part of CI yet)
 	go -C local test -tags engine -count=1 -timeout 60m ./engine
+
+browser: ## hold the page and the comment of a review against a real browser (needs Chromium or Chrome)
+	go -C local/browser test -count=1 ./...
 
 typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)
 	npm ci --prefix config/schema/testdata/typescript --no-audit --no-fund

@@ -36,30 +36,16 @@ func (r Report) sections() []section {
 			clear(at)
 		}
 		s := &list[len(list)-1]
-		key := fmt.Sprintf("%q %t %q", c.Fleet, c.Outlier, c.Units)
+		key := fmt.Sprintf("%s\x00%t\x00%s", c.Fleet, c.Outlier, strings.Join(c.Units, "\x00"))
 		i, known := at[key]
 		if !known {
 			i = len(s.groups)
 			at[key] = i
 			s.groups = append(s.groups, group{fleet: c.Fleet, units: c.Units, outlier: c.Outlier})
 		}
-		if len(c.Units) == 1 {
-			c = c.of(c.Units[0])
-		}
 		s.groups[i].changes = append(s.groups[i].changes, c)
 	}
 	return list
-}
-
-// of is the change with the name of its only unit in it.
-func (c Change) of(unit string) Change {
-	named := strings.NewReplacer("{tenant}", unit).Replace
-	c.Object, c.From, c.Reason = named(c.Object), named(c.From), named(c.Reason)
-	c.Fields = slices.Clone(c.Fields)
-	for i, f := range c.Fields {
-		c.Fields[i].Path, c.Fields[i].Before, c.Fields[i].After, c.Fields[i].Reason = named(f.Path), named(f.Before), named(f.After), named(f.Reason)
-	}
-	return c
 }
 
 // alike are the changes of which nothing is to be said but the object, together, and every other one alone.

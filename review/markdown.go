@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -17,11 +18,12 @@ const Marker = "<!-- tenantry:review -->"
 // GitHub takes comments of 65,536 characters. What it counts is not said, so bytes are counted here, of which
 // there are never fewer.
 const (
-	commentSize = 60_000
-	linesSize   = 20_000 // of it, for the lines that are to be pasted
-	unitsSize   = 14_000 // of it, for lists of all the units of a change
-	fleetsSize  = 8_000  // of it, for what is said of fleets
-	reasonsSize = 6_000  // of it, for what happens without acknowledgements, and why there are some
+	commentSize  = 60_000
+	linesSize    = 20_000 // of it, for the lines that are to be pasted
+	unitsSize    = 14_000 // of it, for lists of all the units of a change
+	fleetsSize   = 8_000  // of it, for what is said of fleets
+	reasonsSize  = 6_000  // of it, for what happens without acknowledgements, and why there are some
+	leftoverSize = 2_000  // of it, for acknowledgements that nothing needs
 )
 
 // How much of one thing is shown where there is much of it.
@@ -39,7 +41,8 @@ const (
 // which names the place of the whole report. rest is Markdown and the caller's own; all that comes from the
 // compared objects is shown as code, where it can mean nothing else.
 func (r Report) WriteMarkdown(w io.Writer, rest string) error {
-	m := &markdown{rest: rest, size: commentSize - len(rest) - 1_000, listed: map[string]bool{}}
+	rest = cmp.Or(rest, "the report as a page")
+	m := &markdown{rest: rest, size: commentSize - len(rest) - leftoverSize - 1_000, listed: map[string]bool{}}
 	m.line(Marker)
 	if len(r.Fleets) == 0 && len(r.Changes) == 0 {
 		m.line("## Nothing changes\n")
@@ -53,11 +56,11 @@ func (r Report) WriteMarkdown(w io.Writer, rest string) error {
 	m.acknowledged(r.Acknowledged)
 	m.reach(r.Fleets)
 	left := m.sections(r.sections())
-	switch {
-	case left != "":
+	m.leftover(r.Leftover)
+	if left != "" {
 		m.line("**Not shown here: " + left + ".** All of it: " + rest)
-	case rest != "":
-		m.line("The same as a page, complete and searchable: " + rest)
+	} else {
+		m.line("The same, complete and searchable: " + rest)
 	}
 	_, err := io.WriteString(w, m.b.String())
 	return err
@@ -150,6 +153,15 @@ func (m *markdown) acknowledged(list []Missing) {
 	m.line("> [!WARNING]")
 	m.line("> **" + count(len(list), "danger") + plural(len(list), " is", " are") + " acknowledged in `tenants/`.**")
 	m.list("> ", reasons(list), "reasons", reasonsSize)
+	m.line("")
+}
+
+func (m *markdown) leftover(list []Missing) {
+	if len(list) == 0 {
+		return
+	}
+	m.line("**" + count(len(list), "acknowledgement") + plural(len(list), " covers", " cover") + " nothing here**, and can go once deployed:\n")
+	m.list("", reasons(list), "of them", leftoverSize)
 	m.line("")
 }
 

@@ -42,12 +42,19 @@
           group,
           units: units.split(", "),
           who: who.querySelector(".fleet").textContent.toLowerCase() + " " + units,
-          changes: [...group.querySelectorAll(".change")].map((change) => ({
-            change,
-            text: lower(change),
-            size: change.querySelectorAll(".objects li").length || 1,
-            kinds: [...change.querySelectorAll(".object")].map((object) => object.textContent.split("/")[0]),
-          })),
+          changes: [...group.querySelectorAll(".change")].map((change) => {
+            const list = [...change.querySelectorAll(".objects li")];
+            const about = list.length ? lower(change.querySelector("p")) : "";
+            const items = list.length ? list : [change];
+            return {
+              change,
+              items: items.map((item) => ({
+                item,
+                text: about + " " + lower(item),
+                kind: (item.querySelector(".object") ?? item).textContent.split("/")[0],
+              })),
+            };
+          }),
         };
       }),
     }));
@@ -66,11 +73,17 @@
       for (const { group, units, who, changes } of groups) {
         let any = false;
         const here = verdicts.includes(verdict) && (!unit || units.some((name) => name.includes(unit)));
-        for (const { change, text, size, kinds } of changes) {
-          const fits = here && (!kind || kinds.includes(kind)) && words.every((word) => text.includes(word) || who.includes(word));
-          change.hidden = !fits;
-          all += size;
-          if (fits) { any = true; shown += size; }
+        for (const { change, items } of changes) {
+          let left = 0;
+          for (const each of items) {
+            const fits = here && (!kind || kind === each.kind) && words.every((word) => each.text.includes(word) || who.includes(word));
+            each.item.hidden = !fits;
+            if (fits) left++;
+          }
+          change.hidden = !left;
+          all += items.length;
+          shown += left;
+          any ||= left > 0;
         }
         group.hidden = !any;
         some ||= any;
@@ -90,6 +103,5 @@
   const set = (open) => { for (const each of details) if (!each.hidden) each.open = open; };
   tools.elements.open.addEventListener("click", () => set(true));
   tools.elements.close.addEventListener("click", () => set(false));
-  tools.elements.shown.value = document.querySelectorAll(".objects li").length + document.querySelectorAll(".change").length -
-    document.querySelectorAll(".change:has(.objects)").length + " changes";
+  tools.elements.shown.value = document.querySelectorAll(".object").length + " changes";
 })();

@@ -38,7 +38,7 @@ func samples() map[string]Report {
 	mixed.Fleets[0].Before, mixed.Fleets[0].After = reach(false), reach(true)
 	mixed.Changes = slices.Concat(shrunk().Changes, widened().Changes, []Change{
 		{Fleet: "prod", Units: []string{"oldco"}, Object: "Cluster/database", File: "cluster-database.yaml", Action: Removed, Verdict: DataAtRisk, Reason: "a database goes with all that is in it"},
-		{Fleet: "prod", Units: []string{"oldco"}, Object: "Namespace/{tenant}", File: "namespace-{tenant}.yaml", Action: Removed, Verdict: DataAtRisk, Reason: "everything in the namespace goes with it"},
+		{Fleet: "prod", Units: []string{"oldco"}, Object: "Namespace/oldco", File: "namespace-oldco.yaml", Action: Removed, Verdict: DataAtRisk, Reason: "everything in the namespace goes with it"},
 		{Fleet: "prod", Units: []string{"globex"}, Object: "HTTPRoute/edge", File: "httproute-edge.yaml", Action: Changed, Verdict: ExposureChanged,
 			Reason: "the tenant answers to another name; whoever knows the old one finds nothing",
 			Fields: []Field{{Path: "spec.hostnames[0]", Before: "globex.example.com", After: "portal.globex.example", Verdict: ExposureChanged, Reason: "the tenant answers to another name; whoever knows the old one finds nothing"}}},
@@ -57,6 +57,7 @@ func samples() map[string]Report {
 		{Fleet: "prod", Object: "Namespace/oldco", Loss: "Deleted", Why: "oldco left on 2026-11-01 and has its export"},
 		{Fleet: "prod", Object: "oldco/Cluster/database", Loss: "Deleted", Why: "oldco left on 2026-11-01 and has its export"},
 	}
+	mixed.Leftover = []Missing{{Fleet: "prod", Object: "hooli/StatefulSet/cache", Loss: "Replaced", Why: "the cache moves to another class of storage"}}
 	return map[string]Report{
 		"nothing": {},
 		"bump":    bump,
@@ -91,7 +92,7 @@ func bumped(n int) Report {
 			api(most, false, to("1a2b3c4", "5d6e7f8")),
 			api(names[:2], true, to("0000abc", "5d6e7f8")),
 			api(names[2:3], true, to("1a2b3c4", "5d6e7f8"), Field{Path: "spec.template.spec.containers[name=api].resources.requests.cpu", Before: "100m", After: "250m", Verdict: RollingRestart, Reason: rolls}),
-			{Fleet: "prod", Units: names, Object: "Job/migrate-5d6e7f80", From: "Job/migrate-2604c171", File: "job-migrate-5d6e7f80.yaml", Action: Renamed, Reason: "a migration runs once, beside what serves",
+			{Fleet: "prod", Units: names, Object: "Job/migrate-{hash}", File: "job-migrate-{hash}.yaml", Action: Changed, Reason: "a migration runs once, beside what serves",
 				Fields: []Field{{Path: "spec.template.spec.containers[name=migrate].image", Before: image + "1a2b3c4", After: image + "5d6e7f8"}}},
 			digest(names),
 		},
@@ -122,7 +123,7 @@ func widened() Report {
 func fresh() Report {
 	r := Report{Fleets: []Fleet{{Name: "prod", Added: []string{"wayne"}, Of: 8}}}
 	for _, object := range []string{
-		"Namespace/{tenant}", "ResourceQuota/tier", "LimitRange/containers", "NetworkPolicy/default-deny", "NetworkPolicy/api", "NetworkPolicy/application",
+		"Namespace/wayne", "ResourceQuota/tier", "LimitRange/containers", "NetworkPolicy/default-deny", "NetworkPolicy/api", "NetworkPolicy/application",
 		"ServiceAccount/api", "Secret/settings", "ConfigMap/settings", "Cluster/database", "StatefulSet/cache", "Deployment/api", "Service/api", "HTTPRoute/edge", "Certificate/edge",
 	} {
 		r.Changes = append(r.Changes, Change{Fleet: "prod", Units: []string{"wayne"}, Object: object, Action: Added, Reason: "the tenant is new: nobody uses it yet"})
@@ -169,6 +170,7 @@ func hostile() Report {
 			After:  &verify.Reachability{Fleet: v, Senders: []verify.Sender{{Namespace: v, Pods: []string{v}, Reaches: []verify.Reached{{Where: "addresses", What: v, Traffic: v, Ranges: []string{v}, Because: []string{v}}}}}}})
 		r.Missing = append(r.Missing, Missing{Fleet: "f" + v, Object: "ns/Kind/" + v, Loss: v, Line: fmt.Sprintf("{Object: %q, Why: \"…\"},", v), Why: "since " + v}, Missing{Fleet: "f" + v, Object: v, Loss: v, Why: v})
 		r.Acknowledged = append(r.Acknowledged, Missing{Fleet: "f" + v, Object: v, Loss: v, Why: v})
+		r.Leftover = append(r.Leftover, Missing{Fleet: "f" + v, Object: "ns/Kind/" + v, Loss: v, Why: v})
 	}
 	slices.SortStableFunc(r.Changes, func(a, b Change) int { return int(b.Verdict) - int(a.Verdict) })
 	r.Verdict = DataAtRisk

@@ -49,13 +49,8 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 			}
 		}
 	}
-	if len(r.Acknowledged) > 0 {
-		t.line(0, "")
-		t.line(0, "acknowledged:")
-		for _, m := range r.Acknowledged {
-			t.prose(1, fmt.Sprintf("%s: %s %s: %s", m.Fleet, m.Object, m.Loss, m.Why))
-		}
-	}
+	t.list("acknowledged", r.Acknowledged)
+	t.list("acknowledged, and covers nothing here", r.Leftover)
 	_, err := io.WriteString(w, t.b.String())
 	return err
 }
@@ -110,6 +105,18 @@ func (t *text) missing(list []Missing) {
 		}
 		t.line(2, "%s", cmp.Or(strings.TrimSpace(visible(m.Line)), visible(m.Fleet+": "+m.Object)+": nothing permits this"))
 		t.prose(3, m.Why)
+	}
+}
+
+// list writes acknowledgements that there are.
+func (t *text) list(what string, list []Missing) {
+	if len(list) == 0 {
+		return
+	}
+	t.line(0, "")
+	t.line(0, "%s", t.paint(what, bold))
+	for _, m := range list {
+		t.prose(1, fmt.Sprintf("%s: %s %s: %s", m.Fleet, m.Object, strings.ToLower(m.Loss), m.Why))
 	}
 }
 
