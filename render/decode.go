@@ -13,7 +13,7 @@ func Decode(text []byte) (tree map[string]any, ok bool) {
 	if !utf8.Valid(text) || d.indent() != 0 {
 		return nil, false
 	}
-	tree = d.mapping(0, 0)
+	tree = d.mapping(d.key(), 0, 0)
 	return tree, !d.failed && d.rest == ""
 }
 
@@ -37,16 +37,14 @@ func (d *decoder) indent() int {
 	return len(d.rest) - len(strings.TrimLeft(d.rest, " "))
 }
 
-// mapping reads from the first of a map's keys, which are indented by indent.
-func (d *decoder) mapping(indent, depth int) map[string]any {
+// mapping reads from behind the first of a map's keys, which are indented by indent.
+func (d *decoder) mapping(key string, indent, depth int) map[string]any {
 	m := map[string]any{}
-	for last := ""; ; {
-		key, ok := d.key()
-		if !ok || len(m) > 0 && key <= last || depth > deepest {
+	for {
+		if d.failed || depth > deepest {
 			d.fail()
 			return nil
 		}
-		last = key
 		if after, inline := strings.CutPrefix(d.rest, " "); inline {
 			d.rest = after
 			m[key] = d.scalar(indent + 2)
@@ -58,7 +56,7 @@ func (d *decoder) mapping(indent, depth int) map[string]any {
 				m[key] = d.list(indent, depth+1)
 			case n == indent+2:
 				d.rest = d.rest[n:]
-				m[key] = d.mapping(n, depth+1)
+				m[key] = d.mapping(d.key(), n, depth+1)
 			default:
 				d.fail()
 			}
@@ -69,11 +67,11 @@ func (d *decoder) mapping(indent, depth int) map[string]any {
 		if n < indent {
 			return m
 		}
-		if n > indent {
-			d.fail()
-			return nil
-		}
 		d.rest = d.rest[indent:]
+		last := key
+		if key = d.key(); n > indent || key <= last {
+			d.fail()
+		}
 	}
 }
 
@@ -87,12 +85,11 @@ func (d *decoder) list(indent, depth int) []any {
 			return nil
 		}
 		d.rest = after
-		switch {
-		case strings.HasPrefix(d.rest, "- "):
+		if strings.HasPrefix(d.rest, "- ") {
 			list = append(list, d.list(indent+2, depth+1))
-		case d.atKey():
-			list = append(list, d.mapping(indent+2, depth+1))
-		default:
+		} else if key, ok := d.maybeKey(); ok {
+			list = append(list, d.mapping(key, indent+2, depth+1))
+		} else {
 			list = append(list, d.scalar(indent+2))
 		}
 		n := d.indent()
@@ -107,20 +104,25 @@ func (d *decoder) list(indent, depth int) []any {
 	}
 }
 
-// atKey tells whether a map's key is next, and not a scalar.
-func (d *decoder) atKey() bool {
-	ahead := decoder{rest: d.rest}
-	_, ok := ahead.key()
-	return ok && (ahead.rest == "" || ahead.rest[0] == ' ' || ahead.rest[0] == '\n')
+// key reads a key and its colon.
+func (d *decoder) key() string {
+	key, ok := d.maybeKey()
+	if !ok {
+		d.fail()
+	}
+	return key
 }
 
-// key reads a key and its colon.
-func (d *decoder) key() (string, bool) {
+// maybeKey reads a key and its colon, if that is what comes next.
+func (d *decoder) maybeKey() (string, bool) {
 	if strings.HasPrefix(d.rest, `"`) {
-		key := d.quoted()
-		after, ok := strings.CutPrefix(d.rest, ":")
-		d.rest = after
-		return key, ok && !d.failed
+		ahead := *d
+		key := ahead.quoted()
+		after, ok := strings.CutPrefix(ahead.rest, ":")
+		if ok {
+			d.rest = after
+		}
+		return key, ok
 	}
 	line, _, ended := strings.Cut(d.rest, "\n")
 	end := strings.Index(line, ": ")

@@ -257,6 +257,9 @@ func plain(s string) bool {
 	if first := s[0]; '0' <= first && first <= '9' {
 		return quantity(s)
 	}
+	if len(s) > len("false") {
+		return true
+	}
 	switch strings.ToLower(s) {
 	case "y", "n", "yes", "no", "on", "off", "true", "false", "null":
 		return false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -71,7 +72,6 @@ func own(object, path string) bool {
 type bundle struct {
 	members []*single
 	shape   Change // in the words of any of its units
-	whole   string // of the shape, to tell groups apart
 }
 
 // collapse tells what is the same in several units once, the worst first.
@@ -84,7 +84,7 @@ func collapse(all []*single) []Change {
 		whole := fingerprint(shape)
 		g := index[whole]
 		if g == nil {
-			g = &bundle{shape: shape, whole: string(whole[:])}
+			g = &bundle{shape: shape}
 			index[whole] = g
 			groups = append(groups, g)
 		}
@@ -157,12 +157,17 @@ func shapeOf(s *single) Change {
 
 // fingerprint tells two changes apart, whichever units they are of.
 func fingerprint(c Change) [sha256.Size]byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%q %q %q %q %q %q %d %q", c.Fleet, c.Units, c.Object, c.File, c.Action, c.From, c.Verdict, c.Reason)
-	for _, f := range c.Fields {
-		fmt.Fprintf(&b, "\n%q %q %q %d %q", f.Path, f.Before, f.After, f.Verdict, f.Reason)
+	text := make([]byte, 0, 1024)
+	add := func(s string) { text = append(strconv.AppendInt(text, int64(len(s)), 10), s...) }
+	for _, s := range []string{c.Fleet, c.Object, c.File, string(c.Action), c.From, c.Verdict.String(), c.Reason, strings.Join(c.Units, " ")} {
+		add(s)
 	}
-	return sha256.Sum256([]byte(b.String()))
+	for _, f := range c.Fields {
+		for _, s := range []string{f.Path, f.Before, f.After, f.Verdict.String(), f.Reason} {
+			add(s)
+		}
+	}
+	return sha256.Sum256(text)
 }
 
 // in is the shape in the words of one unit.

@@ -45,15 +45,13 @@ func Compare(s States, fleets []render.Fleet, today time.Time) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	if err := s.parse(pairs); err != nil {
-		return Report{}, err
-	}
 	byFleet := map[string][]*unitPair{}
 	for _, p := range pairs {
 		byFleet[p.fleet] = append(byFleet[p.fleet], p)
 	}
 	var report Report
 	var all []*single
+	var mistakes []error
 	for _, name := range slices.Sorted(maps.Keys(byFleet)) {
 		units := byFleet[name]
 		var declared *render.Fleet
@@ -61,14 +59,15 @@ func Compare(s States, fleets []render.Fleet, today time.Time) (Report, error) {
 			declared = &fleets[i]
 		}
 		f, changes, err := s.fleet(set, name, units, declared)
-		if err != nil {
-			return Report{}, err
-		}
+		mistakes = append(mistakes, err)
 		if len(f.Added)+len(f.Removed)+len(f.Renamed)+len(f.Changed) > 0 {
 			report.Fleets = append(report.Fleets, f)
 		}
 		all = append(all, changes...)
 		report.acknowledge(name, declared, changes, today)
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return Report{}, err
 	}
 	report.Changes = collapse(all)
 	for _, c := range report.Changes {
@@ -86,10 +85,10 @@ var kinds = sync.OnceValues(func() (*schema.Set, error) { return schema.For(sche
 
 // A unitPair is one unit in both states.
 type unitPair struct {
-	fleet, name   string
-	files         []File   // that changed
-	same          []string // names of the others
-	before, after *unit    // nil where there is no such unit
+	fleet, name string
+	files       []File   // that changed
+	same        []string // names of the others
+	was, is     bool     // whether there is such a unit, before and after
 }
 
 // A single is the change of one object in one unit, in its own words.
@@ -119,11 +118,13 @@ func (s States) pairs() ([]*unitPair, error) {
 	for _, f := range s.Changed {
 		if p := at(f.Path); p != nil {
 			p.files = append(p.files, f)
+			p.was, p.is = p.was || f.Before != nil, p.is || f.After != nil
 		}
 	}
 	for _, name := range s.Same {
 		if p := at(name); p != nil {
 			p.same = append(p.same, path.Base(name))
+			p.was, p.is = true, true
 		}
 	}
 	if len(mistakes) > 0 {
@@ -139,45 +140,30 @@ func (s States) pairs() ([]*unitPair, error) {
 	return pairs, nil
 }
 
-// parse decodes the files that changed.
-func (s States) parse(pairs []*unitPair) error {
-	mistakes := make([][]error, len(pairs))
-	each(len(pairs), func(i int) {
-		p := pairs[i]
-		for side, u := range []**unit{&p.before, &p.after} {
-			exists := len(p.same) > 0
-			var objects []*object
-			for _, f := range p.files {
-				text := f.Before
-				if side == 1 {
-					text = f.After
-				}
-				if text == nil {
-					continue
-				}
-				exists = true
-				o, err := parse(f.Path, text)
-				if err != nil {
-					mistakes[i] = append(mistakes[i], err)
-					continue
-				}
-				objects = append(objects, o)
-			}
-			if !exists {
+// parse decodes the files of a unit that changed, in both states.
+func (s States) parse(p *unitPair) (before, after *unit, err error) {
+	var mistakes []error
+	sides := [2]*unit{s.unit(p), s.unit(p)}
+	for _, f := range p.files {
+		for side, text := range [][]byte{f.Before, f.After} {
+			if text == nil {
 				continue
 			}
-			*u = s.unit(p, objects)
+			o, err := parse(f.Path, text)
+			if err != nil {
+				mistakes = append(mistakes, err)
+				continue
+			}
+			o.unit = sides[side]
+			o.unit.changed = append(o.unit.changed, o)
 		}
-	})
-	return errors.Join(slices.Concat(mistakes...)...)
+	}
+	return sides[0], sides[1], errors.Join(mistakes...)
 }
 
-// unit is a unit with the objects that are not the same in the other state.
-func (s States) unit(p *unitPair, objects []*object) *unit {
-	u := &unit{fleet: p.fleet, name: p.name, changed: objects, same: map[string]*object{}}
-	for _, o := range objects {
-		o.unit = u
-	}
+// unit is one state of a unit, of which nothing has been read yet.
+func (s States) unit(p *unitPair) *unit {
+	u := &unit{fleet: p.fleet, name: p.name, same: map[string]*object{}}
 	u.read = func(file string) *object {
 		if _, found := slices.BinarySearch(p.same, file); !found {
 			return nil
@@ -211,38 +197,40 @@ func each(n int, f func(int)) {
 	wait.Wait()
 }
 
-// fleet compares one fleet.
+// fleet compares one fleet. Trees of objects are as many at a time as units are compared at once.
 func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared *render.Fleet) (Fleet, []*single, error) {
 	f := Fleet{Name: name}
 	renamed := renamedUnits(units)
-	changes, weigh := make([][]*single, len(units)), make([]bool, len(units))
 	for _, p := range units {
-		if p.after != nil {
+		if p.is {
 			f.Of++
 		}
 		switch from := renamed[p]; {
-		case from != nil && p.before == nil:
+		case from != nil && p.is:
 			f.Renamed = append(f.Renamed, Rename{from.name, p.name})
-		case from != nil:
-		case p.before == nil:
+		case from != nil: // told with the new name
+		case !p.was:
 			f.Added = append(f.Added, p.name)
-		case p.after == nil:
+		case !p.is:
 			f.Removed = append(f.Removed, p.name)
 		}
 	}
+	changes, weigh, mistakes := make([][]*single, len(units)), make([]bool, len(units)), make([]error, len(units))
 	each(len(units), func(i int) {
 		p := units[i]
 		switch from := renamed[p]; {
-		case from != nil && p.before == nil:
-			changes[i] = renamedUnit(set, from, p)
+		case from != nil && p.is:
+			changes[i], mistakes[i] = s.renamedUnit(set, from, p)
 			weigh[i] = true
-		case from != nil: // told with the new name
-		default:
-			changes[i], weigh[i] = compareUnit(set, p)
+		case from == nil:
+			changes[i], weigh[i], mistakes[i] = s.compareUnit(set, p)
 		}
 	})
+	if err := errors.Join(mistakes...); err != nil {
+		return Fleet{}, nil, err
+	}
 	for i, p := range units {
-		if p.before != nil && p.after != nil && len(changes[i]) > 0 {
+		if p.was && p.is && len(changes[i]) > 0 {
 			f.Changed = append(f.Changed, p.name)
 		}
 	}
@@ -260,15 +248,12 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 }
 
 // compareUnit compares the objects of one unit. weigh says that the whole fleet has to be evaluated.
-func compareUnit(set *schema.Set, p *unitPair) (changes []*single, weigh bool) {
-	var before, after []*object
-	if p.before != nil {
-		before = p.before.changed
+func (s States) compareUnit(set *schema.Set, p *unitPair) (changes []*single, weigh bool, err error) {
+	before, after, err := s.parse(p)
+	if err != nil {
+		return nil, false, err
 	}
-	if p.after != nil {
-		after = p.after.changed
-	}
-	for _, m := range matchObjects(before, after) {
+	for _, m := range matchObjects(before.changed, after.changed) {
 		c := change(set, p, m.before, m.after)
 		if c == nil {
 			continue
@@ -276,7 +261,7 @@ func compareUnit(set *schema.Set, p *unitPair) (changes []*single, weigh bool) {
 		weigh = weigh || weighs(m.before, m.after, c.Fields)
 		changes = append(changes, c)
 	}
-	return changes, weigh
+	return changes, weigh, nil
 }
 
 // change is the change of one object; nil when there is none.
@@ -294,7 +279,7 @@ func change(set *schema.Set, p *unitPair, before, after *object) *single {
 	default:
 		c.Action = Changed
 	}
-	if p.before != nil && p.after != nil { // the objects of a whole unit are what its name says
+	if p.was && p.is { // the objects of a whole unit are what its name says
 		c.Fields = compareFields(set, before, after)
 	}
 	if c.Action == Changed && len(c.Fields) == 0 {
@@ -302,7 +287,7 @@ func change(set *schema.Set, p *unitPair, before, after *object) *single {
 	}
 	c.ruling = judge(before, after, c.Fields)
 	c.Verdict, c.Reason = c.verdict, c.reason
-	if p.after == nil && c.loss != "" {
+	if !p.is && c.loss != "" {
 		c.loss = ""
 		c.Reason = "the data stays in the cluster until destroy, which asks for an acknowledgement, takes it"
 	}
@@ -445,9 +430,9 @@ func renamedUnits(units []*unitPair) map[*unitPair]*unitPair {
 	var added, removed []*unitPair
 	for _, p := range units {
 		switch {
-		case p.before == nil:
+		case !p.was:
 			added = append(added, p)
-		case p.after == nil:
+		case !p.is:
 			removed = append(removed, p)
 		}
 	}
@@ -492,7 +477,15 @@ func renamedUnits(units []*unitPair) map[*unitPair]*unitPair {
 }
 
 // renamedUnit tells of a unit under a new name, and of what is not the same in it but for the name.
-func renamedUnit(set *schema.Set, from, to *unitPair) []*single {
+func (s States) renamedUnit(set *schema.Set, from, to *unitPair) ([]*single, error) {
+	before, _, err := s.parse(from)
+	if err != nil {
+		return nil, err
+	}
+	_, after, err := s.parse(to)
+	if err != nil {
+		return nil, err
+	}
 	unit := &single{unit: to.name}
 	unit.Change = Change{
 		Fleet: to.fleet, Units: []string{to.name}, Object: "Namespace/" + to.name, File: "namespace-" + to.name + ".yaml", Action: Renamed,
@@ -500,11 +493,11 @@ func renamedUnit(set *schema.Set, from, to *unitPair) []*single {
 		Reason: "to the cluster these are two tenants: " + to.name + " begins without data, and that of " + from.name + " stays until destroy takes it",
 	}
 	changes := []*single{unit}
-	asTo := make([]*object, len(from.before.changed))
-	for i, o := range from.before.changed {
+	asTo := make([]*object, len(before.changed))
+	for i, o := range before.changed {
 		asTo[i] = o.renamed(from.name, to.name)
 	}
-	for _, m := range matchObjects(asTo, to.after.changed) {
+	for _, m := range matchObjects(asTo, after.changed) {
 		o := cmp.Or(m.after, m.before)
 		c := &single{unit: to.name}
 		c.Change = Change{
@@ -526,7 +519,7 @@ func renamedUnit(set *schema.Set, from, to *unitPair) []*single {
 		}
 		changes = append(changes, c)
 	}
-	return changes
+	return changes, nil
 }
 
 // renamed is the object as it would be in a unit of another name.

@@ -22,25 +22,23 @@ func unordered(at spot) bool {
 	}
 	switch at.kind {
 	case "NetworkPolicy":
-		switch at.last() {
-		case "ingress", "egress", "from", "to", "ports", "matchExpressions":
+		switch at.name {
+		case "ingress", "egress", "from", "to", "ports":
 			return true
 		}
-	case "Role", "ClusterRole":
-		return at.rule == "rules"
-	case "RoleBinding", "ClusterRoleBinding":
-		return at.rule == "subjects"
+	case "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding":
+		return at.name == "rules" || at.name == "subjects"
 	}
-	return at.last() == "matchExpressions" || at.rule == "pod.tolerations"
+	return at.name == "matchExpressions" || at.name == "tolerations"
 }
 
 // ordered tells whether the order of a list with keys counts: of what runs one after the other, and of variables
 // that refer to earlier ones.
 func ordered(at spot, b, a []any) bool {
-	switch at.rule {
-	case "pod.initContainers":
+	switch at.name {
+	case "initContainers":
 		return true
-	case "pod.containers.*.env", "pod.initContainers.*.env":
+	case "env":
 		for _, list := range [][]any{b, a} {
 			for _, item := range list {
 				m, _ := item.(map[string]any)
@@ -59,61 +57,118 @@ var hollow = map[string]bool{
 	"limits": true, "requests": true, "strategy": true, "updateStrategy": true, "rollingUpdate": true, "persistentVolumeClaimRetentionPolicy": true,
 }
 
-// defaults are what the API server sets where a field is left out: by path for pods, by kind and path for others.
-// Those that somebody else sets as well are not among them: an autoscaler knows whether spec.replicas is there.
-var defaults = func() map[string]any {
-	d := map[string]any{
-		"pod.dnsPolicy": "ClusterFirst", "pod.enableServiceLinks": true, "pod.schedulerName": "default-scheduler", "pod.serviceAccountName": "default",
-		"pod.terminationGracePeriodSeconds": int64(30), "pod.hostNetwork": false, "pod.hostPID": false, "pod.hostIPC": false,
-		"pod.volumes.*.secret.defaultMode": int64(420), "pod.volumes.*.configMap.defaultMode": int64(420),
-		"pod.volumes.*.projected.defaultMode": int64(420), "pod.volumes.*.downwardAPI.defaultMode": int64(420),
-		"pod.volumes.*.hostPath.type": "",
+// containsReference tells whether the value of a variable refers to another one, as $(NAME).
+func containsReference(value string) bool { return strings.Contains(value, "$(") }
 
-		"Deployment spec.revisionHistoryLimit": int64(10), "Deployment spec.progressDeadlineSeconds": int64(600), "Deployment spec.minReadySeconds": int64(0),
-		"Deployment spec.paused": false, "Deployment spec.strategy.type": "RollingUpdate",
-		"Deployment spec.strategy.rollingUpdate.maxSurge": "25%", "Deployment spec.strategy.rollingUpdate.maxUnavailable": "25%",
-		"Deployment pod.restartPolicy": "Always",
+// A rule is what is known of a field by its path. Of a nil rule nothing is known, here or below.
+type rule struct {
+	standard any // what the API server sets where the field is left out; nil: nothing, or not always the same
+	fields   map[string]*rule
+}
 
-		"StatefulSet spec.podManagementPolicy": "OrderedReady", "StatefulSet spec.revisionHistoryLimit": int64(10), "StatefulSet spec.minReadySeconds": int64(0),
-		"StatefulSet spec.updateStrategy.type": "RollingUpdate", "StatefulSet spec.updateStrategy.rollingUpdate.partition": int64(0),
-		"StatefulSet spec.persistentVolumeClaimRetentionPolicy.whenDeleted": "Retain", "StatefulSet spec.persistentVolumeClaimRetentionPolicy.whenScaled": "Retain",
-		"StatefulSet spec.volumeClaimTemplates.*.spec.volumeMode": "Filesystem", "StatefulSet pod.restartPolicy": "Always",
-
-		"DaemonSet spec.revisionHistoryLimit": int64(10), "DaemonSet spec.minReadySeconds": int64(0), "DaemonSet spec.updateStrategy.type": "RollingUpdate",
-		"DaemonSet spec.updateStrategy.rollingUpdate.maxSurge": int64(0), "DaemonSet spec.updateStrategy.rollingUpdate.maxUnavailable": int64(1),
-		"DaemonSet pod.restartPolicy": "Always",
-
-		"Job spec.backoffLimit": int64(6), "Job spec.completionMode": "NonIndexed", "Job spec.suspend": false,
-		"CronJob spec.concurrencyPolicy": "Allow", "CronJob spec.suspend": false, "CronJob spec.successfulJobsHistoryLimit": int64(3),
-		"CronJob spec.failedJobsHistoryLimit": int64(1), "CronJob spec.jobTemplate.spec.backoffLimit": int64(6),
-		"CronJob spec.jobTemplate.spec.completionMode": "NonIndexed", "CronJob spec.jobTemplate.spec.suspend": false,
-
-		"Service spec.type": "ClusterIP", "Service spec.sessionAffinity": "None", "Service spec.internalTrafficPolicy": "Cluster",
-		"Service spec.ports.*.protocol": "TCP", "Service spec.publishNotReadyAddresses": false,
-		"NetworkPolicy spec.ingress.*.ports.*.protocol": "TCP", "NetworkPolicy spec.egress.*.ports.*.protocol": "TCP",
-		"PersistentVolumeClaim spec.volumeMode": "Filesystem", "HorizontalPodAutoscaler spec.minReplicas": int64(1),
-		"RoleBinding roleRef.apiGroup": "rbac.authorization.k8s.io", "ClusterRoleBinding roleRef.apiGroup": "rbac.authorization.k8s.io",
-		"Secret type": "Opaque", "PriorityClass globalDefault": false, "PriorityClass preemptionPolicy": "PreemptLowerPriority",
-		"StorageClass reclaimPolicy": "Delete", "StorageClass volumeBindingMode": "Immediate",
+// below is the rule of a field, or of the items of a list by the name *.
+func (r *rule) below(name string) *rule {
+	if r == nil {
+		return nil
 	}
-	for _, list := range []string{"pod.containers.*.", "pod.initContainers.*."} {
-		for path, value := range map[string]any{
-			"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", "ports.*.protocol": "TCP",
-			"stdin": false, "stdinOnce": false, "tty": false, "volumeMounts.*.readOnly": false, "env.*.valueFrom.fieldRef.apiVersion": "v1",
-		} {
-			d[list+path] = value
+	return r.fields[name]
+}
+
+func (r *rule) set(path string, standard any) {
+	for name := range strings.SplitSeq(path, ".") {
+		if r.fields == nil {
+			r.fields = map[string]*rule{}
 		}
-		for _, probe := range []string{"livenessProbe.", "readinessProbe.", "startupProbe."} {
-			for path, value := range map[string]any{
-				"timeoutSeconds": int64(1), "periodSeconds": int64(10), "successThreshold": int64(1), "failureThreshold": int64(3),
-				"initialDelaySeconds": int64(0), "httpGet.scheme": "HTTP", "httpGet.path": "/",
-			} {
-				d[list+probe+path] = value
+		if r.fields[name] == nil {
+			r.fields[name] = &rule{}
+		}
+		r = r.fields[name]
+	}
+	r.standard = standard
+}
+
+// rules are by kind.
+var rules = func() map[string]*rule {
+	all := map[string]*rule{}
+	add := func(kind, path string, standard any) {
+		if all[kind] == nil {
+			all[kind] = &rule{}
+		}
+		all[kind].set(path, standard)
+	}
+	for kind, at := range podAt {
+		for path, standard := range podDefaults {
+			add(kind, at+"."+path, standard)
+		}
+		for _, list := range []string{".containers.*.", ".initContainers.*."} {
+			for path, standard := range containerDefaults {
+				add(kind, at+list+path, standard)
+			}
+			for _, probe := range []string{"livenessProbe.", "readinessProbe.", "startupProbe."} {
+				for path, standard := range probeDefaults {
+					add(kind, at+list+probe+path, standard)
+				}
 			}
 		}
 	}
-	return d
+	for kind, list := range defaults {
+		for path, standard := range list {
+			add(kind, path, standard)
+		}
+	}
+	return all
 }()
 
-// containsReference tells whether the value of a variable refers to another one, as $(NAME).
-func containsReference(value string) bool { return strings.Contains(value, "$(") }
+// What an API server sets where a field is left out. What somebody else looks at or sets as well is not here: an
+// autoscaler does otherwise where spec.replicas is given.
+var (
+	podDefaults = map[string]any{
+		"dnsPolicy": "ClusterFirst", "enableServiceLinks": true, "schedulerName": "default-scheduler", "serviceAccountName": "default",
+		"terminationGracePeriodSeconds": int64(30), "hostNetwork": false, "hostPID": false, "hostIPC": false,
+		"volumes.*.secret.defaultMode": int64(420), "volumes.*.configMap.defaultMode": int64(420),
+		"volumes.*.projected.defaultMode": int64(420), "volumes.*.downwardAPI.defaultMode": int64(420),
+	}
+	containerDefaults = map[string]any{
+		"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", "ports.*.protocol": "TCP",
+		"stdin": false, "stdinOnce": false, "tty": false, "volumeMounts.*.readOnly": false, "env.*.valueFrom.fieldRef.apiVersion": "v1",
+	}
+	probeDefaults = map[string]any{
+		"timeoutSeconds": int64(1), "periodSeconds": int64(10), "successThreshold": int64(1), "failureThreshold": int64(3),
+		"initialDelaySeconds": int64(0), "httpGet.scheme": "HTTP", "httpGet.path": "/",
+	}
+	defaults = map[string]map[string]any{
+		"Deployment": {
+			"spec.revisionHistoryLimit": int64(10), "spec.progressDeadlineSeconds": int64(600), "spec.minReadySeconds": int64(0), "spec.paused": false,
+			"spec.strategy.type": "RollingUpdate", "spec.strategy.rollingUpdate.maxSurge": "25%", "spec.strategy.rollingUpdate.maxUnavailable": "25%",
+			"spec.template.spec.restartPolicy": "Always",
+		},
+		"StatefulSet": {
+			"spec.podManagementPolicy": "OrderedReady", "spec.revisionHistoryLimit": int64(10), "spec.minReadySeconds": int64(0),
+			"spec.updateStrategy.type": "RollingUpdate", "spec.updateStrategy.rollingUpdate.partition": int64(0),
+			"spec.persistentVolumeClaimRetentionPolicy.whenDeleted": "Retain", "spec.persistentVolumeClaimRetentionPolicy.whenScaled": "Retain",
+			"spec.volumeClaimTemplates.*.spec.volumeMode": "Filesystem", "spec.template.spec.restartPolicy": "Always",
+		},
+		"DaemonSet": {
+			"spec.revisionHistoryLimit": int64(10), "spec.minReadySeconds": int64(0), "spec.updateStrategy.type": "RollingUpdate",
+			"spec.updateStrategy.rollingUpdate.maxSurge": int64(0), "spec.updateStrategy.rollingUpdate.maxUnavailable": int64(1),
+			"spec.template.spec.restartPolicy": "Always",
+		},
+		"Job": {"spec.backoffLimit": int64(6), "spec.completionMode": "NonIndexed", "spec.suspend": false},
+		"CronJob": {
+			"spec.concurrencyPolicy": "Allow", "spec.suspend": false, "spec.successfulJobsHistoryLimit": int64(3), "spec.failedJobsHistoryLimit": int64(1),
+			"spec.jobTemplate.spec.backoffLimit": int64(6), "spec.jobTemplate.spec.completionMode": "NonIndexed", "spec.jobTemplate.spec.suspend": false,
+		},
+		"Service": {
+			"spec.type": "ClusterIP", "spec.sessionAffinity": "None", "spec.internalTrafficPolicy": "Cluster", "spec.ports.*.protocol": "TCP",
+			"spec.publishNotReadyAddresses": false,
+		},
+		"NetworkPolicy":           {"spec.ingress.*.ports.*.protocol": "TCP", "spec.egress.*.ports.*.protocol": "TCP"},
+		"PersistentVolumeClaim":   {"spec.volumeMode": "Filesystem"},
+		"HorizontalPodAutoscaler": {"spec.minReplicas": int64(1)},
+		"RoleBinding":             {"roleRef.apiGroup": "rbac.authorization.k8s.io"},
+		"ClusterRoleBinding":      {"roleRef.apiGroup": "rbac.authorization.k8s.io"},
+		"Secret":                  {"type": "Opaque"},
+		"PriorityClass":           {"globalDefault": false, "preemptionPolicy": "PreemptLowerPriority"},
+		"StorageClass":            {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
+	}
+)

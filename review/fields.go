@@ -14,7 +14,7 @@ import (
 // values apart does not change between versions of Kubernetes: set is the newest that is known.
 func compareFields(set *schema.Set, before, after *object) []Field {
 	o := cmp.Or(after, before)
-	root := spot{kind: o.Kind, part: set.Part(o.GroupVersionKind)}
+	root := spot{kind: o.Kind, rule: rules[o.Kind], part: set.Part(o.GroupVersionKind)}
 	c := &comparison{}
 	var b, a map[string]any
 	if before != nil {
@@ -61,25 +61,28 @@ type comparison struct{ fields []Field }
 
 // A spot is a place in an object.
 type spot struct {
-	kind string
-	path string // spec.template.spec.containers[name=api]
-	rule string // the same for tables: pod.containers.*
-	part schema.Part
+	kind  string
+	path  string // spec.template.spec.containers[name=api]; empty where nobody asks
+	name  string // of the field, or of the list that it is an item of
+	above string // the name of what the field is in
+	rule  *rule
+	part  schema.Part
+}
+
+// below is a field, without its path.
+func (s spot) below(name string) spot {
+	return spot{kind: s.kind, name: name, above: s.name, rule: s.rule.below(name), part: s.part.Field(name)}
 }
 
 func (s spot) field(name string) spot {
-	at := spot{kind: s.kind, part: s.part.Field(name), path: s.path + `[` + quote(name) + `]`, rule: s.rule + "." + name}
-	if plainKey(name) {
+	at := s.below(name)
+	switch {
+	case !plainKey(name):
+		at.path = s.path + "[" + quote(name) + "]"
+	case s.path == "":
+		at.path = name
+	default:
 		at.path = s.path + "." + name
-		if s.path == "" {
-			at.path = name
-		}
-	}
-	if s.rule == "" {
-		at.rule = name
-	}
-	if podAt[at.kind] == at.rule {
-		at.rule = "pod"
 	}
 	return at
 }
@@ -92,12 +95,16 @@ func isAlphanumeric(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }
 
-func (s spot) item(label string) spot {
-	return spot{kind: s.kind, part: s.part.Item(), path: s.path + "[" + label + "]", rule: s.rule + ".*"}
+// items is any item of a list, without its path.
+func (s spot) items() spot {
+	return spot{kind: s.kind, name: s.name, above: s.above, rule: s.rule.below("*"), part: s.part.Item()}
 }
 
-// last is the name of the field.
-func (s spot) last() string { return s.rule[strings.LastIndex(s.rule, ".")+1:] }
+func (s spot) item(label string) spot {
+	at := s.items()
+	at.path = s.path + "[" + label + "]"
+	return at
+}
 
 func keysOf(b, a map[string]any) []string {
 	keys := make([]string, 0, max(len(b), len(a)))
@@ -189,7 +196,7 @@ func (c *comparison) lists(at spot, b, a []any) {
 			return
 		}
 	}
-	tb, ta := texts(b), texts(a)
+	tb, ta := texts(at, b), texts(at, a)
 	pairs := align(tb, ta)
 	if unordered(at) {
 		pairs = match(tb, ta)
@@ -219,12 +226,37 @@ func scalars(list []any) bool {
 	})
 }
 
-func texts(list []any) []string {
+// texts are the items of a list as texts that are the same for all that mean the same.
+func texts(at spot, list []any) []string {
 	out := make([]string, len(list))
+	of := at.items()
 	for i, v := range list {
-		out[i] = flow(v)
+		out[i] = flow(settled(of, v))
 	}
 	return out
+}
+
+// settled is a canonical value with all lists sorted that have no order.
+func settled(at spot, value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, item := range v {
+			out[key] = settled(at.below(key), item)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		of := at.items()
+		for i, item := range v {
+			out[i] = settled(of, item)
+		}
+		if unordered(at) && !ordered(at, v, nil) {
+			sortByText(out)
+		}
+		return out
+	}
+	return value
 }
 
 // keyed compares two lists whose items are told apart by their labels.
@@ -301,7 +333,7 @@ func labelsOf(at spot, b, a []any) (labels [2][]string, ok bool) {
 	if unordered(at) {
 		return labels, false // rules and peers are what they say
 	}
-	if at.last() == "volumeClaimTemplates" {
+	if at.name == "volumeClaimTemplates" {
 		named := func(list []any) []any {
 			out := make([]any, len(list))
 			for i, item := range list {
@@ -431,31 +463,7 @@ func align(b, a []string) []pair {
 
 // match pairs the items of two lists that are not the same in both, where order does not count.
 func match(b, a []string) []pair {
-	count := map[string]int{}
-	for _, s := range a {
-		count[s]++
-	}
-	var restB, restA []int
-	for i, s := range b {
-		if count[s] > 0 {
-			count[s]--
-		} else {
-			restB = append(restB, i)
-		}
-	}
-	for _, s := range b {
-		count[s] = 0
-	}
-	for _, s := range b {
-		count[s]++
-	}
-	for i, s := range a {
-		if count[s] > 0 {
-			count[s]--
-		} else {
-			restA = append(restA, i)
-		}
-	}
+	restB, restA := without(b, a), without(a, b)
 	pairs := make([]pair, max(len(restB), len(restA)))
 	for i := range pairs {
 		pairs[i] = pair{-1, -1}
@@ -467,4 +475,19 @@ func match(b, a []string) []pair {
 		}
 	}
 	return pairs
+}
+
+// without is where in a list what stands that another list does not have as often.
+func without(list, other []string) []int {
+	count := map[string]int{}
+	for _, s := range other {
+		count[s]++
+	}
+	var rest []int
+	for i, s := range list {
+		if count[s]--; count[s] < 0 {
+			rest = append(rest, i)
+		}
+	}
+	return rest
 }

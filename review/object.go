@@ -63,6 +63,11 @@ func (u *unit) find(kind, name string) *object {
 	return o
 }
 
+// isName tells whether text can be a name of a file, a kind or an object: nobody is led astray by it.
+func isName(s string) bool {
+	return s != "" && isAlphanumeric(rune(s[0])) && strings.IndexFunc(s, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune(".:_-", r) }) < 0
+}
+
 // largest is the size of a file that is still read. An API server takes no object of half that size.
 const largest = 4 << 20
 
@@ -70,7 +75,6 @@ var (
 	separator = regexp.MustCompile(`(?m)^(---|\.\.\.)(\s|$)`)
 	comment   = regexp.MustCompile(`(?m)^\s*(#|%).*$`)
 	lineOf    = regexp.MustCompile(`line (\d+): `)
-	nameable  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.:_-]*$`)
 )
 
 // parse decodes the object of a file. The error is a [*verify.Mistake].
@@ -108,9 +112,9 @@ func parse(name string, text []byte) (*object, error) {
 	o.namespace, _ = metadata["namespace"].(string)
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	switch {
-	case err != nil || gv.Version == "" || !nameable.MatchString(kind):
+	case err != nil || gv.Version == "" || !isName(kind):
 		return nil, at(1, "holds no object: apiVersion and kind are not both set")
-	case !nameable.MatchString(o.name) || o.namespace != "" && !nameable.MatchString(o.namespace):
+	case !isName(o.name) || o.namespace != "" && !isName(o.namespace):
 		return nil, at(1, "holds no object that an API server would take: metadata.name is missing, or no name")
 	}
 	o.GroupVersionKind = gv.WithKind(kind)
@@ -124,7 +128,7 @@ func place(name string) (fleet, unit, file string, err error) {
 		return "", "", "", errors.New("a file belongs at <fleet>/<unit>/<object>.yaml")
 	}
 	for _, part := range parts {
-		if !nameable.MatchString(part) {
+		if !isName(part) {
 			return "", "", "", fmt.Errorf("%q is no name of an object's, a unit's or a fleet's", part)
 		}
 	}

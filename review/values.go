@@ -19,11 +19,11 @@ func canonical(at spot, value any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for key, item := range v {
-			if item := canonical(at.field(key), item); item != nil {
+			if item := canonical(at.below(key), item); item != nil {
 				out[key] = item
 			}
 		}
-		if len(out) == 0 && hollow[at.last()] && at.part.Known() {
+		if len(out) == 0 && hollow[at.name] && at.part.Known() {
 			return nil
 		}
 		return out
@@ -32,16 +32,17 @@ func canonical(at spot, value any) any {
 			return nil
 		}
 		out := make([]any, len(v))
+		of := at.items()
 		for i, item := range v {
-			out[i] = canonical(at.item(""), item)
+			out[i] = canonical(of, item)
 			if _, isMap := item.(map[string]any); isMap && out[i] == nil {
 				out[i] = map[string]any{}
 			} else if out[i] == nil {
 				out[i] = item
 			}
 		}
-		if sets[at.last()] && scalars(v) {
-			slices.SortFunc(out, func(a, b any) int { return strings.Compare(flow(a), flow(b)) })
+		if sets[at.name] && scalars(v) {
+			sortByText(out)
 		}
 		return out
 	case string, int64, float64:
@@ -49,10 +50,7 @@ func canonical(at spot, value any) any {
 			value = quantity(v)
 		}
 	}
-	if is, ok := defaults[at.rule]; ok && is == value {
-		return nil
-	}
-	if is, ok := defaults[at.kind+" "+at.rule]; ok && is == value {
+	if at.rule != nil && at.rule.standard == value {
 		return nil
 	}
 	if is := at.part.Default(); is != nil && same(is, value) {
@@ -61,18 +59,19 @@ func canonical(at spot, value any) any {
 	return value
 }
 
-// isQuantity tells whether a number at a spot counts bytes or cores. Of a kind that no schema describes, it goes by
-// names.
+func sortByText(list []any) {
+	slices.SortFunc(list, func(a, b any) int { return strings.Compare(flow(a), flow(b)) })
+}
+
+// isQuantity tells whether a number at a spot counts bytes or cores. Where no schema says it, it goes by names.
 func isQuantity(at spot) bool {
-	if at.part.Known() {
-		return at.part.Quantity()
-	}
-	above, _, _ := strings.Cut(at.rule, "."+at.last())
-	switch above[strings.LastIndex(above, ".")+1:] {
-	case "requests", "limits":
+	if at.part.Quantity() || at.kind == "Cluster" && at.name == "size" {
 		return true
 	}
-	return false
+	if at.part.Known() {
+		return false
+	}
+	return at.above == "requests" || at.above == "limits"
 }
 
 // quantity is a quantity in the unit that is the largest without a fraction.

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"strings"
+
 	apischema "k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -48,7 +50,12 @@ func (p Part) Item() Part {
 func (p Part) Known() bool { return p.node != nil }
 
 // Quantity tells whether a number here is a resource.Quantity, such as 50Gi.
-func (p Part) Quantity() bool { return p.node != nil && p.node.Format == "quantity" }
+func (p Part) Quantity() bool {
+	return p.node != nil && (p.node.Format == "quantity" || p.node.IntOrString && strings.HasPrefix(p.node.Pattern, quantities))
+}
+
+// quantities begins the pattern by which custom resource definitions say that something is one.
+const quantities = `^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))`
 
 // Unordered tells whether a list has no order.
 func (p Part) Unordered() bool { return p.node != nil && p.node.ListType != "" }

@@ -30,6 +30,7 @@ func TestPart(t *testing.T) {
 		{deployment, "spec.template.spec.containers.[].args", true, false, false, nil, "an ordered list"},
 		{deployment, "spec.nonsense.below", false, false, false, nil, "a field that is none"},
 		{apischema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Any"}, "spec", false, false, false, nil, "a kind that is unknown"},
+		{apischema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "Cluster"}, "spec.resources.requests.cpu", true, true, false, nil, "a quantity by its pattern"},
 		{apischema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"}, "spec.dnsNames", true, false, false, nil, "of a custom resource"},
 	} {
 		p := set.Part(row.kind)
