@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -139,29 +140,51 @@ func openDirectory(dir string) (*directory, error) {
 	return t, nil
 }
 
-func (t *directory) read(name string) ([]byte, error) {
-	return t.root.ReadFile(filepath.FromSlash(name))
+func (d *directory) read(name string) ([]byte, error) {
+	return d.root.ReadFile(filepath.FromSlash(name))
 }
 
-// readEach calls f with the index and the text of each file, on all processors.
-func (t *directory) readEach(names []string, f func(int, []byte)) error {
-	errs := make([]error, len(names))
+// readEach calls f with the index and the text of each of the files, which are sorted, on all processors.
+func (d *directory) readEach(names []string, f func(int, []byte)) error {
+	var starts []int // of the files of one directory
+	for i, name := range names {
+		if i == 0 || path.Dir(name) != path.Dir(names[i-1]) {
+			starts = append(starts, i)
+		}
+	}
+	errs := make([]error, len(starts))
 	var next atomic.Int64
 	var wait sync.WaitGroup
-	for range 2 * runtime.GOMAXPROCS(0) {
+	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
-				text, err := t.read(names[i])
-				if err != nil {
-					errs[i] = err
-					continue
+			for s := int(next.Add(1)) - 1; s < len(starts); s = int(next.Add(1)) - 1 {
+				end := len(names)
+				if s+1 < len(starts) {
+					end = starts[s+1]
 				}
-				f(i, text)
+				errs[s] = d.readDir(names, starts[s], end, f)
 			}
 		})
 	}
 	wait.Wait()
 	return errors.Join(errs...)
+}
+
+// readDir calls f with the files from start to end, which are of one directory: it is opened once.
+func (d *directory) readDir(names []string, start, end int, f func(int, []byte)) error {
+	dir, err := d.root.OpenRoot(filepath.FromSlash(path.Dir(names[start])))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	for i := start; i < end; i++ {
+		text, err := dir.ReadFile(path.Base(names[i]))
+		if err != nil {
+			return err
+		}
+		f(i, present(text))
+	}
+	return nil
 }
 
 // betweenDirs are the states of two directories.
@@ -194,7 +217,7 @@ func betweenDirs(before, after string) (states review.States, closing func(), er
 	}
 	err = now.readEach(now.files, func(i int, text []byte) {
 		name := now.files[i]
-		files[index[name]].After = present(text)
+		files[index[name]].After = text
 	})
 	if err == nil {
 		err = old.readEach(old.files, func(i int, text []byte) {
@@ -203,7 +226,7 @@ func betweenDirs(before, after string) (states review.States, closing func(), er
 				same[index[f.Path]], f.After = true, nil
 				return
 			}
-			f.Before = present(text)
+			f.Before = text
 		})
 	}
 	if err != nil {
@@ -280,7 +303,7 @@ func sinceRevision(ctx context.Context, module, revision string) (states review.
 		return review.States{}, nil, err
 	}
 	files := make([]review.File, len(compared))
-	if err := now.readEach(compared, func(i int, text []byte) { files[i].After = present(text) }); err != nil {
+	if err := now.readEach(compared, func(i int, text []byte) { files[i].After = text }); err != nil {
 		return review.States{}, nil, err
 	}
 	for i, name := range compared {

@@ -66,7 +66,8 @@ var fixtures = map[string]func() []render.Fleet{
 		f[0].Tenants[0].Settings = portal.Settings{Doppler: portal.Doppler{Project: "portal", Config: "acme"}}
 		return f
 	},
-	"ten": func() []render.Fleet { return fleets(numbered(10, "tenant")...) },
+	"thousand": thousand,
+	"ten":      func() []render.Fleet { return fleets(numbered(10, "tenant")...) },
 	// What this prints is more than a pipe holds (64 KiB), so that nobody can miss the middle of a run.
 	"many": func() []render.Fleet { return fleets(numbered(24, strings.Repeat("tenant", 9))...) },
 }
@@ -77,6 +78,29 @@ func numbered(n int, word string) []string {
 		names[i] = fmt.Sprintf("%s-%d", word, i)
 	}
 	return names
+}
+
+// thousand is a fleet of 1,000 tenants with everything that runs in a cluster.
+func thousand() []render.Fleet {
+	f := fleets(numbered(1000, "tenant")...)
+	f[0].Platform = render.Platform{
+		Gateway: &render.SharedGateway{}, Addresses: []string{"203.0.113.1"}, Issuer: render.ClusterIssuer{Name: "it"},
+		Prometheus: &render.Peer{Namespace: "monitoring", Labels: map[string]string{"app": "prometheus"}},
+	}
+	for i := range f[0].Tenants {
+		t := &f[0].Tenants[i]
+		t.API.Scale = render.Autoscale{Min: 2, Max: 10, CPU: 70}
+		t.API.ReadsPods = true
+		t.Store = render.S3{Endpoint: "https://s3.example.com", Bucket: t.Name}
+		t.Settings = portal.Settings{Doppler: portal.Doppler{Project: "portal", Config: t.Name}}
+		t.Edge, t.DNS = render.Gateway{Host: t.Name + ".example.com"}, render.ExternalDNS{}
+		t.Cache = render.Valkey{Memory: "512Mi"}
+		t.Database = render.CloudNativePG{
+			Instances: 3, Image: "registry.example.com/postgres:18", Storage: "50Gi",
+			Backup: render.Backup{To: render.S3{Endpoint: "https://s3.example.com", Bucket: t.Name + "-backup"}},
+		}
+	}
+	return f
 }
 
 // fleets is one fleet on a bare cluster.

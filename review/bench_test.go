@@ -17,9 +17,15 @@ import (
 
 var today = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
+// example is one of the example fleets.
+func example(name string) render.Fleet {
+	all := tenants.Fleets()
+	return all[slices.IndexFunc(all, func(f render.Fleet) bool { return f.Name == name })]
+}
+
 // many is a fleet of so many tenants with everything that runs in a cluster.
 func many(count int) render.Fleet {
-	f := tenants.Fleets()[0]
+	f := example("prod")
 	like := f.Tenants[0]
 	f.Tenants, f.Rings = nil, nil
 	for i := range count {

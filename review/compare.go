@@ -343,9 +343,12 @@ func matchRenamed(removed, added []*object) map[*object]*object {
 		alike    float64
 	}
 	var all []candidate
-	content := map[*object]map[string]int{}
-	for _, o := range slices.Concat(removed, added) {
-		content[o] = leaves(o)
+	content := map[*object][2]map[string]int{} // as it stands, and without the object's name
+	of := func(o *object) [2]map[string]int {
+		if _, known := content[o]; !known {
+			content[o] = [2]map[string]int{leaves(o, ""), leaves(o, o.name)}
+		}
+		return content[o]
 	}
 	for _, to := range added {
 		for _, from := range removed {
@@ -354,13 +357,14 @@ func matchRenamed(removed, added []*object) map[*object]*object {
 			}
 			stem, hashed := family(to.name)
 			other, too := family(from.name)
-			related := hashed && too && stem == other
-			if !related && len(removed)*len(added) > 10_000 {
-				continue // it would take longer than it helps
-			}
-			alike := likeness(content[from], content[to])
-			if related {
-				alike++
+			alike := 0.0
+			switch {
+			case hashed && too && stem == other:
+				alike = 2
+			case len(removed)*len(added) > 10_000: // it would take longer than it helps
+			default:
+				f, t := of(from), of(to)
+				alike = max(likeness(f[0], t[0]), likeness(f[1], t[1]))
 			}
 			if alike >= 0.7 {
 				all = append(all, candidate{from, to, alike})
@@ -379,8 +383,8 @@ func matchRenamed(removed, added []*object) map[*object]*object {
 	return renames
 }
 
-// leaves are the values of an object with their paths, without its own name.
-func leaves(o *object) map[string]int {
+// leaves are the values of an object with their paths; name reads {name} in them.
+func leaves(o *object, name string) map[string]int {
 	out := map[string]int{}
 	var walk func(at string, value any)
 	walk = func(at string, value any) {
@@ -394,7 +398,7 @@ func leaves(o *object) map[string]int {
 				walk(at+"[]", item)
 			}
 		default:
-			out[at+"="+replaceWord(flow(v), o.name, "{name}")]++
+			out[at+"="+replaceWord(flow(v), name, "{name}")]++
 		}
 	}
 	for key, value := range o.tree {
