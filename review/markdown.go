@@ -12,9 +12,6 @@ import (
 	"unicode/utf8"
 )
 
-// Marker is the first line of every comment that WriteMarkdown writes, by which the next run finds the comment.
-const Marker = "<!-- tenantry:review -->"
-
 // GitHub takes comments of 65,536 characters. What it counts is not said, so bytes are counted here, of which
 // there are never fewer.
 const (
@@ -41,25 +38,25 @@ const (
 // which names the place of the whole report. rest is Markdown and the caller's own; all that comes from the
 // compared objects is shown as code, where it can mean nothing else.
 func (r Report) WriteMarkdown(w io.Writer, rest string) error {
-	rest = cmp.Or(rest, "the report as a page")
-	m := &markdown{rest: rest, size: commentSize - len(rest) - leftoverSize - 1_000, listed: map[string]bool{}}
-	m.line(Marker)
+	m := &markdown{rest: cmp.Or(rest, "the page that `gen diff -format html` writes"), size: commentSize - len(rest) - leftoverSize - 1_000, listed: map[string]bool{}}
 	if len(r.Fleets) == 0 && len(r.Changes) == 0 {
 		m.line("## Nothing changes\n")
 		_, err := io.WriteString(w, m.b.String())
 		return err
 	}
 	m.line("## " + title(r.Verdict.String()) + "\n")
-	m.line(title(meanings[r.Verdict]) + ".\n")
+	sections := r.sections()
+	m.line(title(meanings[r.Verdict]) + ". " + tally(sections) + "\n")
 	m.fleets(r.Fleets)
 	m.missing(r.Missing)
 	m.acknowledged(r.Acknowledged)
 	m.reach(r.Fleets)
-	left := m.sections(r.sections())
+	left := m.sections(sections)
 	m.leftover(r.Leftover)
-	if left != "" {
-		m.line("**Not shown here: " + left + ".** All of it: " + rest)
-	} else {
+	switch {
+	case left != "":
+		m.line("**Not shown here: " + left + ".** All of it: " + m.rest)
+	case rest != "":
 		m.line("The same, complete and searchable: " + rest)
 	}
 	_, err := io.WriteString(w, m.b.String())
@@ -75,6 +72,20 @@ var meanings = []string{
 	"who reaches a tenant from outside changes, or by which name or certificate",
 	"something reaches or may do what it did not before",
 	"data may be lost",
+}
+
+// tally is how many changes there are of each verdict.
+func tally(sections []section) string {
+	var parts []string
+	all := 0
+	for _, s := range sections {
+		all += s.size()
+		parts = append(parts, fmt.Sprintf("%d %s", s.size(), s.verdict))
+	}
+	if len(parts) < 2 {
+		return "**" + count(all, "change") + "**"
+	}
+	return "**" + count(all, "change") + ":** " + strings.Join(parts, ", ")
 }
 
 type markdown struct {
@@ -208,7 +219,7 @@ func (m *markdown) reach(fleets []Fleet) {
 			if !r.changed() || len(r.tenants) > 0 && !slices.ContainsFunc(r.tenants, func(t string) bool { return !f.moves(t) }) {
 				continue
 			}
-			lines = append(lines, "@@ "+r.sender()+" @@")
+			lines = append(lines, "  "+r.sender())
 			for _, c := range r.cells {
 				if c.before != "" && c.changed() {
 					lines = append(lines, "- "+c.place()+": "+c.before)
@@ -222,7 +233,7 @@ func (m *markdown) reach(fleets []Fleet) {
 			continue
 		}
 		if n := len(lines); n > 40 {
-			lines = append(lines[:40:40], fmt.Sprintf("# and %d more lines", n-40))
+			lines = append(lines[:40:40], fmt.Sprintf("  # and %d more lines", n-40))
 		}
 		text := "### Who reaches whom in " + code(f.Name) + "\n\n" + fence("diff", clipped(lines)) + "\n"
 		if len(text) <= m.size/8 && m.b.Len()+len(text) <= m.size/2 {
@@ -372,9 +383,9 @@ func (c Change) diff() []string {
 	}
 	var lines []string
 	for _, f := range fields {
-		lines = append(lines, "@@ "+f.Path+" @@")
+		lines = append(lines, "  "+f.Path)
 		if f.Reason != "" && f.Reason != c.Reason {
-			lines = append(lines, "# "+f.Verdict.String()+": "+f.Reason)
+			lines = append(lines, "  # "+f.Verdict.String()+": "+f.Reason)
 		}
 		before, after := shortened(visible(f.Before), visible(f.After), mostValue)
 		if before != "" {
@@ -384,17 +395,17 @@ func (c Change) diff() []string {
 			lines = append(lines, "+ "+after)
 		}
 		if f.Differs {
-			lines = append(lines, "# each unit has its own; this is the first one's")
+			lines = append(lines, "  # each unit has its own; this is the first one's")
 		}
 	}
 	if n := len(c.Fields) - len(fields); n > 0 {
-		lines = append(lines, "# and "+count(n, "more field"))
+		lines = append(lines, "  # and "+count(n, "more field"))
 	}
 	return clipped(lines)
 }
 
 // A plain word can mean nothing in Markdown, and nothing to GitHub.
-var plain = regexp.MustCompile(`^(\p{L}+(['’-]\p{L}+)*|[0-9]{1,6}|[–—→…])$`)
+var plain = regexp.MustCompile(`^(\p{L}+(['’-]\p{L}+)*|[0-9]{1,6}|[0-9]{4}-[0-9]{2}-[0-9]{2}|[–—→…])$`)
 
 // prose is words of which those that are no plain words are shown as code.
 func prose(text string) string {

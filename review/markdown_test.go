@@ -111,7 +111,7 @@ func TestCommentFits(t *testing.T) {
 		if len(text) > commentSize {
 			wrong("%d bytes", len(text))
 		}
-		if !strings.HasPrefix(text, Marker+"\n## "+title(r.Verdict.String())+"\n") {
+		if !strings.HasPrefix(text, "## "+title(r.Verdict.String())+"\n") {
 			wrong("it does not begin with the verdict but with %.80q", text)
 		}
 		if n := len(r.Missing); n > 0 && !strings.Contains(text, count(n, "acknowledgement")+plural(n, " is", " are")+" missing") {

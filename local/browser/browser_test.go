@@ -1,4 +1,4 @@
-package browser
+package main
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,44 +23,18 @@ import (
 	"github.com/tenantry/tenantry/review"
 )
 
-// chromium is the browser of this machine.
-func chromium() (string, error) {
-	if path := os.Getenv("CHROME"); path != "" {
-		return path, nil
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("these tests look at the page in a real browser, and there is none: install Chromium (Debian, Ubuntu: apt-get install chromium) or Chrome, or name one with CHROME=/path")
-}
-
 // running is the browser of all tests.
 var running context.Context
 
 func TestMain(m *testing.M) {
-	path, err := chromium()
+	ctx, end, err := start(context.Background())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // Chromium refuses to sandbox itself as root
-	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, leave := chromedp.NewContext(allocator)
-	code := 1
-	if err := chromedp.Do(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "starting %s: %v\n", path, err)
-	} else {
-		running = ctx
-		code = m.Run()
-	}
-	leave()
-	stop()
+	running = ctx
+	code := m.Run()
+	end()
 	os.Exit(code)
 }
 
