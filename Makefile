@@ -18,7 +18,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check verify up test testdeploy e2e engine browser typescript fuzz bench lint vuln fmt tidy release
+.PHONY: help gen check verify score up test testdeploy e2e engine browser typescript fuzz bench lint vuln fmt tidy release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ up: gen ## deploy the fleet staging to a control plane on this machine, until Ct
 
 verify: ## hold what is rendered against the rules of isolation, safety, capacity and validity
 	@go run ./cmd/gen verify
+
+score: ## have golden/ judged by kubeconform and kube-score
+	@go -C local run ./score
 
 test: ## run the tests of the root module (RACE= where there is no C compiler)
 	go test $(RACE) ./...

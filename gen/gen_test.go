@@ -107,7 +107,10 @@ func thousand() []render.Fleet {
 func fleets(names ...string) []render.Fleet {
 	fleet := render.Fleet{
 		Name:    "prod",
-		Cluster: render.Cluster{Kubernetes: "1.36", APIServers: []string{"10.0.0.10/32"}, Registry: "registry.example.com"},
+		Cluster: render.Cluster{
+			Kubernetes: "1.36", APIServers: []string{"10.0.0.10/32"}, Registry: "registry.example.com",
+			Pools: []render.Pool{{Name: "shared", Nodes: 3, CPU: "7500m", Memory: "28Gi", Ephemeral: "100Gi", Pods: 110}},
+		},
 	}
 	for _, name := range names {
 		fleet.Tenants = append(fleet.Tenants, render.Tenant{

@@ -84,11 +84,19 @@ func runVerify(ctx context.Context, c *call) error {
 	default:
 		err = report.WriteText(c.stdout, dir)
 		if len(report.Findings) == 0 {
-			fmt.Fprintf(c.stderr, "%d rules hold in %d fleets\n", len(verify.Rules()), len(fleets))
+			fmt.Fprintf(c.stderr, "%d rules hold in %d fleets; %s\n", len(verify.Rules()), len(fleets), report.Left())
 		}
-		for i := range fleets {
-			for _, room := range fleets[i].Rooms() {
-				fmt.Fprintf(c.stderr, "%s: %s\n", fleets[i].Name, room)
+		for _, f := range fleets {
+			if len(f.Facts.Pools) == 0 {
+				fmt.Fprintf(c.stderr, "%s: Cluster.Pools declares no nodes, so nobody knows whether they suffice\n", f.Name)
+			}
+		}
+		for _, f := range report.Capacity {
+			for _, use := range f.Pools {
+				fmt.Fprintf(c.stderr, "%s: %s\n", f.Fleet, use)
+			}
+			for _, room := range f.Rooms {
+				fmt.Fprintf(c.stderr, "%s: %s\n", f.Fleet, room)
 			}
 		}
 	}

@@ -34,6 +34,9 @@ type Cluster struct {
 	StorageClass string
 	// Domain is the cluster's DNS domain. Default "cluster.local".
 	Domain string
+	// Pools are the nodes that take the fleet's pods: all of them, or none where it is not to be known whether they
+	// suffice.
+	Pools []Pool
 }
 
 // Platform is what the tenants of a fleet lean on. The operators themselves (CloudNativePG, cert-manager,

@@ -29,7 +29,7 @@ func (s scope) namespace(tier Tier) []Object {
 		&corev1.ResourceQuota{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
 			ObjectMeta: s.named("tier", "isolation", "isolation"),
-			Spec:       corev1.ResourceQuotaSpec{Hard: tier.quota()},
+			Spec:       corev1.ResourceQuotaSpec{Hard: tier.Quota()},
 		},
 		&corev1.LimitRange{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "LimitRange"},

@@ -50,8 +50,8 @@ func (t Tier) String() string {
 
 func (t Tier) priorityClass() string { return "tenant-" + t.String() }
 
-// quota is the hard limit of a namespace of the tier. Load balancers and node ports are the platform's.
-func (t Tier) quota() corev1.ResourceList {
+// Quota is the hard limit of a namespace of the tier. Load balancers and node ports are the platform's.
+func (t Tier) Quota() corev1.ResourceList {
 	row := tiers[t]
 	cpu := resource.MustParse(row.cpu)
 	burst := resource.NewMilliQuantity(cpu.MilliValue()*cpuBurst, resource.DecimalSI)

@@ -314,6 +314,7 @@ func (f *Fleet) validate(c *checker) {
 	if f.Cluster.StorageClass != "" {
 		cluster.at("storageClass").host(f.Cluster.StorageClass)
 	}
+	cluster.at("pools").pools(f.Cluster.Pools)
 	f.Platform.validate(c.at("platform"))
 }
 

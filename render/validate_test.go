@@ -58,6 +58,16 @@ func tenant(name string) render.Tenant {
 	}
 }
 
+// pooled gives the fleet two pools, of which the second is changed.
+func pooled(change func(*render.Pool)) func(*render.Fleet, *render.Tenant) {
+	return func(f *render.Fleet, _ *render.Tenant) {
+		pool := render.Pool{Name: "shared", Nodes: 3, CPU: "4", Memory: "16Gi", Ephemeral: "50Gi", Pods: 110}
+		f.Cluster.Pools = []render.Pool{pool, pool}
+		f.Cluster.Pools[1].Name = "own"
+		change(&f.Cluster.Pools[1])
+	}
+}
+
 // mistakes are the *field.Error values that an error joins.
 func mistakes(t *testing.T, err error) []*field.Error {
 	t.Helper()
@@ -122,6 +132,19 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 			other.Secrets = render.FromEnvironment{Prefix: "ACME__"}
 			f.Tenants = append(f.Tenants, other)
 		}, "tenants[globex].secrets", "already has this place for secrets"},
+		{"a pool without a name", pooled(func(p *render.Pool) { p.Name = "" }), "cluster.pools[1].name", "Required"},
+		{"two pools of one name", pooled(func(p *render.Pool) { p.Name = "shared" }), "cluster.pools[1].name", "Duplicate"},
+		{"a pool without nodes", pooled(func(p *render.Pool) { p.Nodes = 0 }), "cluster.pools[1].nodes", "how many nodes there are"},
+		{"a pool of more nodes than there are", pooled(func(p *render.Pool) { p.Nodes = 10_001 }), "cluster.pools[1].nodes", "10000"},
+		{"a pool whose nodes may all be away", pooled(func(p *render.Pool) { p.Spare = 3 }), "cluster.pools[1].spare", "one has to stay"},
+		{"a pool of which fewer than none may be away", pooled(func(p *render.Pool) { p.Spare = -1 }), "cluster.pools[1].spare", "negative"},
+		{"a pool without CPU", pooled(func(p *render.Pool) { p.CPU = "" }), "cluster.pools[1].cpu", "Required"},
+		{"a pool of no memory", pooled(func(p *render.Pool) { p.Memory = "0" }), "cluster.pools[1].memory", "more than zero"},
+		{"a pool of 100Gb of disk", pooled(func(p *render.Pool) { p.Ephemeral = "100Gb" }), "cluster.pools[1].ephemeral", "such as 50Gi"},
+		{"a pool that takes no pods", pooled(func(p *render.Pool) { p.Pods = 0 }), "cluster.pools[1].pods", "110"},
+		{"a pool of two tenants", pooled(func(p *render.Pool) { p.Tenant = "acme,globex" }), "cluster.pools[1].tenant", "lower case"},
+		{"a pool with a label that is none", pooled(func(p *render.Pool) { p.Labels = map[string]string{"disk": "very fast"} }), "cluster.pools[1].labels", "alphanumeric"},
+		{"a pool that is a tenant's by its label", pooled(func(p *render.Pool) { p.Labels = map[string]string{render.TenantLabel: "acme"} }), "cluster.pools[1].labels", "by tenant"},
 		{"no tier", func(_ *render.Fleet, t *render.Tenant) { t.Tier = 0 }, "tenants[acme].tier", "Required"},
 		{"an unknown tier", func(_ *render.Fleet, t *render.Tenant) { t.Tier = 99 }, "tenants[acme].tier", "Required"},
 		{"negative replicas", func(_ *render.Fleet, t *render.Tenant) { t.API.Scale = render.Fixed{Replicas: -1} }, "tenants[acme].api.scale.replicas", "negative"},

@@ -37,6 +37,10 @@ func prod() render.Fleet {
 			APIServers:   []string{"10.0.0.10/32", "10.0.0.11/32", "10.0.0.12/32"},
 			Registry:     "registry.example.com",
 			StorageClass: "nvme",
+			Pools: []render.Pool{
+				{Name: "shared", Nodes: 9, CPU: "15500m", Memory: "60Gi", Ephemeral: "200Gi", Pods: 110},
+				{Name: "globex", Nodes: 3, CPU: "7500m", Memory: "28Gi", Ephemeral: "100Gi", Pods: 110, Tenant: "globex"},
+			},
 		},
 		Platform: render.Platform{
 			Addresses:  []string{"203.0.113.10", "2001:db8::10"},
@@ -61,6 +65,10 @@ func staging() render.Fleet {
 			Kubernetes: "1.37",
 			APIServers: []string{"10.1.0.10/32"},
 			Registry:   "registry.example.com",
+			Pools: []render.Pool{
+				{Name: "shared", Nodes: 4, CPU: "7500m", Memory: "28Gi", Ephemeral: "100Gi", Pods: 110},
+				{Name: "globex", Nodes: 2, CPU: "3500m", Memory: "14Gi", Ephemeral: "100Gi", Pods: 110, Tenant: "globex"},
+			},
 		},
 		Platform: render.Platform{
 			Addresses:  []string{"203.0.113.20"},

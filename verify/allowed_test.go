@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,10 @@ import (
 func TestAllowed(t *testing.T) {
 	t.Parallel()
 	fleet := examples(t)[0]
+	for i := range fleet.Facts.Pools {
+		p := &fleet.Facts.Pools[i]
+		p.Labels = labelled(p.Labels, map[string]string{corev1.LabelArchStable: "arm64"})
+	}
 	data := func(text string) breakage {
 		return breakage{"name " + text, "", func(_ *Unit, o render.Object) bool {
 			m, ok := o.(*corev1.ConfigMap)
@@ -279,10 +284,19 @@ func TestMost(t *testing.T) {
 	}
 }
 
-func TestRooms(t *testing.T) {
+func TestCapacity(t *testing.T) {
 	fleet := examples(t)[0]
-	if rooms := fleet.Rooms(); rooms != nil {
-		t.Errorf("%v, without any pool", rooms)
+	rooms := func() map[string]int64 {
+		t.Helper()
+		list := map[string]int64{}
+		c, declared := fleet.capacity(templatesOf(&fleet))
+		if !declared || c.Fleet != "prod" || len(c.Pools) != len(fleet.Facts.Pools) {
+			t.Fatalf("%+v", c)
+		}
+		for _, r := range c.Rooms {
+			list[r.Tier] = r.Tenants
+		}
+		return list
 	}
 	// Nodes that only what is added can fill: the tenants there are stay on those that are large enough.
 	node := Pool{Name: "shared", Nodes: 40, Spare: 0, CPU: resource.MustParse("16"), Memory: resource.MustParse("32Gi"), Ephemeral: resource.MustParse("100Gi"), Pods: 110}
@@ -290,41 +304,101 @@ func TestRooms(t *testing.T) {
 	own.Name, own.Labels = "globex", map[string]string{render.TenantLabel: "globex"}
 	own.Taints = []corev1.Taint{{Key: render.TenantLabel, Value: "globex", Effect: corev1.TaintEffectNoSchedule}}
 	fleet.Facts.Pools = []Pool{node, own}
-	before := map[string]int64{}
-	for _, r := range fleet.Rooms() {
-		before[r.Tier] = r.Tenants
-	}
-	if !slices.Equal(slices.Sorted(maps.Keys(before)), []string{"basic", "premium", "standard"}) || before["basic"] <= before["standard"] || before["standard"] <= before["premium"] {
+	before := rooms()
+	if len(before) != 3 || before["basic"] <= before["standard"] || before["standard"] <= before["premium"] {
 		t.Errorf("%v", before)
 	}
 	// 24 nodes more hold as many basic tenants as their quota divides by: 24 pods of 1/6 CPU, 1/3 Gi and 1 Gi.
 	// A node holds 96 of them by its CPU and its memory: four tenants.
 	fleet.Facts.Pools[0].Nodes += 24
-	for _, r := range fleet.Rooms() {
-		if r.Tier != "basic" {
-			continue
-		}
-		if grown := r.Tenants - before["basic"]; grown < 24*95/24 || grown > 24*96/24+1 {
-			t.Errorf("24 nodes more have room for %d tenants more", grown)
-		}
-		if want := fmt.Sprintf("room for %d more basic", r.Tenants); r.String() != want {
-			t.Errorf("%q, not %q", r, want)
-		}
+	if grown := rooms()["basic"] - before["basic"]; grown < 24*95/24 || grown > 24*96/24+1 {
+		t.Errorf("24 nodes more have room for %d tenants more", grown)
 	}
 	// Nodes of a tenant's own are nobody else's, and those that may be away are not there.
-	fleet.Facts.Pools[0].Nodes -= 24
 	fleet.Facts.Pools[1].Nodes += 100
 	fleet.Facts.Pools[0].Nodes, fleet.Facts.Pools[0].Spare = 50, 10
-	for _, r := range fleet.Rooms() {
-		if r.Tenants != before[r.Tier] {
-			t.Errorf("%s, and %d before", r, before[r.Tier])
-		}
+	if after := rooms(); !maps.Equal(after, before) {
+		t.Errorf("%v, and %v before", after, before)
 	}
 	// Where not even what there is fits, there is no room.
 	fleet.Facts.Pools[0].Nodes, fleet.Facts.Pools[0].Spare = 1, 0
-	for _, r := range fleet.Rooms() {
+	for tier, n := range rooms() {
+		if n != 0 {
+			t.Errorf("%d of %s on a node that is too small", n, tier)
+		}
+	}
+	fleet.Facts.Pools = nil
+	if c, declared := fleet.capacity(templatesOf(&fleet)); declared {
+		t.Errorf("%+v, without any pool", c)
+	}
+}
+
+// TestUse adds up what one pool is asked for: two pods of 3 CPU and 1 Gi, and a daemon of 1 CPU on each of its nodes.
+func TestUse(t *testing.T) {
+	pod := func(cpu, memory string) corev1.PodSpec {
+		list := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}
+		return corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: list}}}}
+	}
+	app, agent := &appsv1.Deployment{}, &appsv1.DaemonSet{}
+	app.Kind, app.Name, app.Spec.Replicas, app.Spec.Strategy.Type, app.Spec.Template.Spec = "Deployment", "app", new(int32(2)), appsv1.RecreateDeploymentStrategyType, pod("3", "1Gi")
+	agent.Kind, agent.Name, agent.Spec.Template.Spec = "DaemonSet", "agent", pod("1", "0")
+	f := Fleet{Name: "prod", Units: []Unit{{Name: "acme", Objects: []Object{{Object: app}, {Object: agent}}}}}
+	f.Facts.Pools = []Pool{{Name: "shared", Nodes: 3, Spare: 1, CPU: resource.MustParse("4"), Memory: resource.MustParse("2Gi"), Ephemeral: resource.MustParse("1Gi"), Pods: 10}}
+	c, _ := f.capacity(templatesOf(&f))
+	if want := "pool shared: 100% of CPU, 50% of memory, 0% of disk and 20% of pods asked for, with 1 of 3 nodes away"; c.Pools[0].String() != want {
+		t.Errorf("%s", c.Pools[0])
+	}
+	for _, r := range c.Rooms {
 		if r.Tenants != 0 {
-			t.Errorf("%s on a node that is too small", r)
+			t.Errorf("%s on nodes whose CPU is gone", r)
+		}
+	}
+}
+
+// TestNodesSay looks at what is said of pods that find no node.
+func TestNodesSay(t *testing.T) {
+	like := Pool{Name: "shared", Nodes: 12, CPU: resource.MustParse("16"), Memory: resource.MustParse("64Gi"), Ephemeral: resource.MustParse("200Gi"), Pods: 110}
+	for _, row := range []struct {
+		change      func(*Pool)
+		unit, wants string
+	}{
+		{func(p *Pool) { p.CPU = resource.MustParse("150m") }, "hooli", "a pod asks for 0.5 CPU, 2.0Gi memory, 1.0Gi disk, more than any node of shared has"},
+		{func(p *Pool) { p.Nodes = 1 }, "acme", "2 pods of acme find no node with 0.6 CPU, 2.2Gi memory, 2.0Gi disk free, in shared, no two on one node"},
+		{func(*Pool) {}, "globex", "no pool of nodes takes its pods, by its labels and taints"},
+	} {
+		pool := like
+		row.change(&pool)
+		fleet := examples(t)[0]
+		fleet.Facts.Pools = []Pool{pool}
+		var said []string
+		for _, f := range found(capacityRules, fleet)["capacity/nodes"] {
+			if f.Unit == row.unit {
+				said = append(said, f.Message)
+			}
+		}
+		if !slices.Contains(said, row.wants) {
+			t.Errorf("%s: %q, not %q", row.unit, said, row.wants)
+		}
+	}
+}
+
+// TestPoolOf compares what a fleet declares with what is taken from it.
+func TestPoolOf(t *testing.T) {
+	for _, row := range []struct {
+		why  string
+		pool render.Pool
+		want Pool
+	}{
+		{"one of many may be away", render.Pool{Name: "a", Nodes: 3, CPU: "1", Memory: "1Gi", Ephemeral: "1Gi", Pods: 9}, Pool{Nodes: 3, Spare: 1}},
+		{"a single one may not", render.Pool{Name: "a", Nodes: 1, CPU: "1", Memory: "1Gi", Ephemeral: "1Gi", Pods: 9}, Pool{Nodes: 1}},
+		{"as many as is said", render.Pool{Name: "a", Nodes: 3, Spare: 2, CPU: "1", Memory: "1Gi", Ephemeral: "1Gi", Pods: 9}, Pool{Nodes: 3, Spare: 2}},
+		{"those of a tenant's own have its label and its taint", render.Pool{Name: "a", Nodes: 1, CPU: "1", Memory: "1Gi", Ephemeral: "1Gi", Pods: 9, Tenant: "acme", Labels: map[string]string{"disk": "nvme"}}, Pool{
+			Nodes: 1, Labels: map[string]string{"disk": "nvme", "tenantry.dev/tenant": "acme"}, Taints: []corev1.Taint{{Key: "tenantry.dev/tenant", Value: "acme", Effect: "NoSchedule"}},
+		}},
+	} {
+		row.want.Name, row.want.CPU, row.want.Memory, row.want.Ephemeral, row.want.Pods = "a", resource.MustParse("1"), resource.MustParse("1Gi"), resource.MustParse("1Gi"), 9
+		if diff := cmp.Diff(row.want, poolOf(row.pool)); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", row.why, diff)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func many(t testing.TB, count int, own bool) Fleet {
 	t.Helper()
 	f := tenants.Fleets()[1] // prod
 	like := f.Tenants[0]
-	f.Tenants, f.Rings = nil, nil
+	f.Tenants, f.Rings, f.Cluster.Pools = nil, nil, nil
 	for i := range count {
 		one := like
 		one.Name = fmt.Sprintf("tenant-%04d", i)

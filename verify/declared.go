@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 
@@ -52,6 +53,9 @@ func (a author) workloads() {
 	facts.Kubernetes = f.Cluster.Kubernetes
 	facts.Registries = []string{f.Cluster.Registry}
 	facts.Sandbox = cmp.Or(f.Platform.SandboxHandler, "runsc")
+	for _, p := range f.Cluster.Pools {
+		facts.Pools = append(facts.Pools, poolOf(p))
+	}
 	facts.Tiers = map[string]string{}
 	for i := range f.Tenants {
 		t := &f.Tenants[i]
@@ -94,6 +98,21 @@ func (a author) workloads() {
 			panic(fmt.Sprintf("unhandled %T", c))
 		}
 	}
+}
+
+func poolOf(p render.Pool) Pool {
+	pool := Pool{
+		Name: p.Name, Nodes: p.Nodes, Spare: cmp.Or(p.Spare, min(1, p.Nodes-1)), Pods: int64(p.Pods),
+		Labels: maps.Clone(p.Labels), CPU: resource.MustParse(string(p.CPU)), Memory: resource.MustParse(string(p.Memory)), Ephemeral: resource.MustParse(string(p.Ephemeral)),
+	}
+	if p.Tenant != "" {
+		if pool.Labels == nil {
+			pool.Labels = map[string]string{}
+		}
+		pool.Labels[render.TenantLabel] = p.Tenant
+		pool.Taints = []corev1.Taint{{Key: render.TenantLabel, Value: p.Tenant, Effect: corev1.TaintEffectNoSchedule}}
+	}
+	return pool
 }
 
 // bucket declares a tenant's bucket; its name in the platform's store is the one given, unless the tenant

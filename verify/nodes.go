@@ -9,8 +9,11 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/tenantry/tenantry/render"
 )
 
 // A size is what a pod asks for, or what a node has: thousandths of a CPU, bytes of memory, bytes of disk,
@@ -18,9 +21,26 @@ import (
 type size [4]int64
 
 func (b bill) size() size {
-	of := func(name corev1.ResourceName) int64 { q := b[requests+name]; return q.Value() }
-	cpu := b[requests+corev1.ResourceCPU]
-	return size{cpu.MilliValue(), of(corev1.ResourceMemory), of(corev1.ResourceEphemeralStorage), 1}
+	return sizeOf(b[requests+corev1.ResourceCPU], b[requests+corev1.ResourceMemory], b[requests+corev1.ResourceEphemeralStorage], 1)
+}
+
+// size is what one node has.
+func (p *Pool) size() size { return sizeOf(p.CPU, p.Memory, p.Ephemeral, p.Pods) }
+
+// sizeOf takes what is more than any node has as that.
+func sizeOf(cpu, memory, disk resource.Quantity, pods int64) size {
+	const most = 1 << 53
+	thousandths := int64(most)
+	if cpu.CmpInt64(most/1000) < 0 {
+		thousandths = cpu.MilliValue()
+	}
+	whole := func(q resource.Quantity) int64 {
+		if q.CmpInt64(most) < 0 {
+			return q.Value()
+		}
+		return most
+	}
+	return size{thousandths, whole(memory), whole(disk), pods}
 }
 
 // times is how often other fits.
@@ -129,7 +149,7 @@ func (f *Fleet) placed(pods []*template) (*stock, []missing) {
 	at := &stock{pools: f.Facts.Pools}
 	for i, p := range f.Facts.Pools {
 		for range p.Nodes - p.Spare {
-			at.nodes = append(at.nodes, size{p.CPU.MilliValue(), p.Memory.Value(), p.Ephemeral.Value(), p.Pods})
+			at.nodes = append(at.nodes, p.size())
 			at.of = append(at.of, i)
 		}
 	}
@@ -202,61 +222,85 @@ func nodesSuffice(s *subject) []Finding {
 	var findings []Finding
 	for _, m := range left {
 		t := m.first
-		message := fmt.Sprintf("%d pods of %s find no node with %s free", m.pods, some(slices.Sorted(maps.Keys(m.units)), 4), m.size)
-		remedy := "add nodes, or lower what workloads ask for"
 		var may []string
+		fits := false // one of the pods, on a node that has nothing else to run
 		for i, p := range s.Facts.Pools {
 			if m.pools[i] == '1' {
 				may = append(may, p.Name)
+				fits = fits || p.size().times(m.size) > 0
 			}
 		}
+		where := strings.Join(may, ", ")
+		message := fmt.Sprintf("%d pods of %s find no node with %s free, in %s", m.pods, some(slices.Sorted(maps.Keys(m.units)), 4), m.size, where)
+		remedy := "add nodes, or lower what workloads ask for"
 		switch {
 		case len(may) == 0:
-			message, remedy = "no pool of nodes takes its pods, by its labels and taints", "declare the pool that they are for"
+			message, remedy = "no pool of nodes takes its pods, by its labels and taints", "declare the pool that they are for in Cluster.Pools"
+		case !fits:
+			message, remedy = fmt.Sprintf("a pod asks for %s, more than any node of %s has", m.size, where), "lower what it asks for, or add larger nodes"
 		case m.apart != nil:
 			message += ", no two on one node"
-			fallthrough
-		default:
-			message += ", in " + strings.Join(may, ", ")
 		}
 		findings = append(findings, s.finding("capacity/nodes", t.unit.Name, t.object, t.field, message, remedy))
 	}
 	return findings
 }
 
+// Capacity is what the nodes of a fleet have left, with everything that is rendered at its most.
+type Capacity struct {
+	Fleet string `json:"fleet"`
+	Pools []Use  `json:"pools"`
+	Rooms []Room `json:"rooms"`
+}
+
+// A Use is how much of a pool is asked for, in percent of what its nodes have without the spare ones.
+type Use struct {
+	Pool      string `json:"pool"`
+	Nodes     int32  `json:"nodes"`
+	Spare     int32  `json:"spare"`
+	CPU       int64  `json:"cpu"`
+	Memory    int64  `json:"memory"`
+	Ephemeral int64  `json:"ephemeral"`
+	Pods      int64  `json:"pods"`
+}
+
+func (u Use) String() string {
+	return fmt.Sprintf("pool %s: %d%% of CPU, %d%% of memory, %d%% of disk and %d%% of pods asked for, with %d of %d nodes away",
+		u.Pool, u.CPU, u.Memory, u.Ephemeral, u.Pods, u.Spare, u.Nodes)
+}
+
 // Room is how many more tenants of a tier fit in, if no tenant of another tier is added.
 type Room struct {
-	Tier    string
-	Tenants int64
+	Tier    string `json:"tier"`
+	Tenants int64  `json:"tenants"`
 }
 
 func (r Room) String() string { return fmt.Sprintf("room for %d more %s", r.Tenants, r.Tier) }
 
-// Rooms says how many more tenants of each tier that the fleet has fit on the nodes that anybody's pods run
-// on, with the declared number of nodes away and everything that is rendered at its most. Each is taken to use
-// all of its tier's quota, in as many equal pods as the quota allows. There is none where no pools are
-// declared.
-func (f *Fleet) Rooms() []Room {
+// capacity says how full the declared nodes are and how many more tenants of each tier fit on those that anybody's
+// pods run on, with the spare nodes away. A new tenant is taken to use all of its tier's quota, in as many equal pods
+// as the quota allows. It returns false where no pools are declared.
+func (f *Fleet) capacity(templates []*template) (Capacity, bool) {
 	if len(f.Facts.Pools) == 0 {
-		return nil
+		return Capacity{}, false
 	}
-	at, left := f.placed(templatesOf(f))
-	quotas := map[string]corev1.ResourceList{}
-	for _, u := range f.Units {
-		for _, o := range u.Objects {
-			if q, ok := o.Object.(*corev1.ResourceQuota); ok && everyPod(q) && f.Facts.Tiers[u.Name] != "" {
-				quotas[f.Facts.Tiers[u.Name]] = q.Spec.Hard
+	at, left := f.placed(templates)
+	c := Capacity{Fleet: f.Name}
+	for i, p := range at.pools {
+		var asked, all size
+		for j, free := range at.nodes {
+			if at.of[j] == i {
+				all = all.less(p.size(), -1)
+				asked = asked.less(p.size(), -1).less(free, 1)
 			}
 		}
+		percent := func(k int) int64 { return (asked[k]*100 + all[k] - 1) / max(1, all[k]) }
+		c.Pools = append(c.Pools, Use{Pool: p.Name, Nodes: p.Nodes, Spare: p.Spare, CPU: percent(0), Memory: percent(1), Ephemeral: percent(2), Pods: percent(3)})
 	}
 	anybody := &template{spec: &corev1.PodSpec{}}
-	var rooms []Room
-	for _, tier := range slices.Sorted(maps.Keys(quotas)) {
-		hard := quotas[tier]
+	for tier := render.Basic; tier <= render.Premium; tier++ {
+		hard := tier.Quota()
 		pods := hard.Pods().Value()
-		if pods == 0 {
-			continue
-		}
 		b := bill{}
 		for name, q := range hard {
 			b[quotaName(name)] = q
@@ -265,7 +309,7 @@ func (f *Fleet) Rooms() []Room {
 		for i := range one[:3] {
 			one[i] = (one[i] + pods - 1) / pods
 		}
-		room := Room{Tier: tier}
+		room := Room{Tier: tier.String()}
 		if len(left) == 0 {
 			n := int64(0)
 			for i, free := range at.nodes {
@@ -275,7 +319,7 @@ func (f *Fleet) Rooms() []Room {
 			}
 			room.Tenants = n / pods
 		}
-		rooms = append(rooms, room)
+		c.Rooms = append(c.Rooms, room)
 	}
-	return rooms
+	return c, true
 }

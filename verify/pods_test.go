@@ -148,3 +148,30 @@ func TestPodsThatNobodyRendered(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+func TestMade(t *testing.T) {
+	fleet := examples(t)[0]
+	var got []string
+	for _, p := range fleet.Made() {
+		if p.Spec.Containers == nil || p.Kind != "Pod" {
+			t.Errorf("%+v", p)
+		}
+		kind := "solver"
+		for _, label := range []string{"cnpg.io/poolerName", "cnpg.io/cluster"} {
+			if p.Labels[label] != "" {
+				kind = label + "=" + p.Labels[label]
+				break
+			}
+		}
+		got = append(got, p.Namespace+" "+kind)
+	}
+	want := []string{
+		"acme cnpg.io/cluster=database", "acme solver", "globex solver", "globex solver", "hooli cnpg.io/cluster=database",
+		"umbrella cnpg.io/cluster=database", "umbrella solver", "umbrella cnpg.io/poolerName=database-pooler",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

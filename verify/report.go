@@ -8,10 +8,17 @@ import (
 	"strings"
 )
 
-// A Report is what is wrong, and what is excepted.
+// A Report is what is wrong, what is excepted, what room there is, and what nobody looked at.
 type Report struct {
 	Findings []Finding  `json:"findings"`
 	Excepted []Excepted `json:"excepted"`
+	Capacity []Capacity `json:"capacity"` // of the fleets that declare their nodes
+	CEL      int        `json:"cel"`      // how many rules in CEL the custom resources' definitions have
+}
+
+// Left says what the API server alone decides.
+func (r Report) Left() string {
+	return fmt.Sprintf("%d rules in CEL of the custom resources' definitions are left to the API server", r.CEL)
 }
 
 // WriteText writes a report for people: each finding with its place, its rule and its remedy. Paths start
@@ -38,7 +45,7 @@ func (r Report) WriteText(w io.Writer, dir string) error {
 		return fmt.Sprintf("%d %ss", n, what)
 	}
 	if len(r.Findings)+len(r.Excepted) > 0 {
-		fmt.Fprintf(&b, "%s, %s\n", count(len(r.Findings), "finding"), count(len(r.Excepted), "exception"))
+		fmt.Fprintf(&b, "%s, %s; %s\n", count(len(r.Findings), "finding"), count(len(r.Excepted), "exception"), r.Left())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -61,13 +68,16 @@ func some(words []string, most int) string {
 	return strings.Join(words, ", ")
 }
 
-// WriteJSON writes the report as one JSON object, with "findings" and "excepted".
+// WriteJSON writes the report as one JSON object, with the lists "findings", "excepted" and "capacity".
 func (r Report) WriteJSON(w io.Writer) error {
 	if r.Findings == nil {
 		r.Findings = []Finding{}
 	}
 	if r.Excepted == nil {
 		r.Excepted = []Excepted{}
+	}
+	if r.Capacity == nil {
+		r.Capacity = []Capacity{}
 	}
 	return writeJSON(w, r)
 }

@@ -13,8 +13,17 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool    sarifTool     `json:"tool"`
-		Results []sarifResult `json:"results"`
+		Tool        sarifTool         `json:"tool"`
+		Invocations []sarifInvocation `json:"invocations"`
+		Results     []sarifResult     `json:"results"`
+	}
+	sarifInvocation struct {
+		Successful    bool                `json:"executionSuccessful"`
+		Notifications []sarifNotification `json:"toolExecutionNotifications"`
+	}
+	sarifNotification struct {
+		Level   string    `json:"level"`
+		Message sarifText `json:"message"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -64,7 +73,7 @@ type (
 // WriteSARIF writes the report in the Static Analysis Results Interchange Format 2.1.0. dir is the directory
 // that holds the fleets, from the root of the repository. What is excepted is a suppressed result.
 func (r Report) WriteSARIF(w io.Writer, dir string) error {
-	run := sarifRun{Results: []sarifResult{}}
+	run := sarifRun{Results: []sarifResult{}, Invocations: []sarifInvocation{{true, []sarifNotification{{"note", sarifText{r.Left()}}}}}}
 	run.Tool.Driver.Name = "tenantry"
 	index := map[string]int{}
 	for i, rule := range Rules() {

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
+	apischema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/tenantry/tenantry/verify/schema"
 )
@@ -57,6 +58,28 @@ var validityRules = []Rule{
 // schemas are those of the fleet's own minor version, or of the newest there is where the fleet declares none.
 func (s *subject) schemas() (*schema.Set, error) {
 	return schema.For(cmp.Or(s.Facts.Kubernetes, schema.Newest()))
+}
+
+// rulesInCEL counts the rules in CEL of the definitions of all kinds that there are.
+func rulesInCEL(fleets []Fleet) int {
+	seen, sum := map[apischema.GroupVersionKind]bool{}, 0
+	for i := range fleets {
+		s := &subject{Fleet: &fleets[i]}
+		set, err := s.schemas()
+		if err != nil {
+			continue // which a rule tells
+		}
+		for _, u := range s.Units {
+			for _, o := range u.Objects {
+				if kind := o.GetObjectKind().GroupVersionKind(); !seen[kind] {
+					seen[kind] = true
+					rules, _ := set.Rules(kind)
+					sum += rules
+				}
+			}
+		}
+	}
+	return sum
 }
 
 // validity asks about every object.

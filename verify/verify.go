@@ -84,7 +84,11 @@ func Check(fleets []Fleet, exceptions []Exception, today time.Time) Report {
 				all = append(all, alike(rule.check(s))...)
 			}
 		}
+		if c, declared := fleets[i].capacity(s.pods); declared {
+			r.Capacity = append(r.Capacity, c)
+		}
 	}
+	r.CEL = rulesInCEL(fleets)
 	used := make([]bool, len(exceptions))
 	for _, f := range all {
 		left := f

@@ -17,37 +17,65 @@ import (
 // simulated is the annotation of a node that kwok looks after, with the value "fake".
 const simulated = "kwok.x-k8s.io/node"
 
-// A Node is simulated: it has room for anything, and a pod that is bound to it is at once said to run.
+// A Node is simulated: a pod that is bound to it is at once said to run.
 type Node struct {
 	Name   string
 	Labels map[string]string // beside the host name, architecture and operating system
 	Taints []corev1.Taint
+	Room   corev1.ResourceList // for pods. Default: more than any test asks for
 }
+
+var zones = []string{"a", "b", "c"}
 
 // DefaultNodes are three, in a zone each.
 func DefaultNodes() []Node {
 	var nodes []Node
-	for _, zone := range []string{"a", "b", "c"} {
+	for _, zone := range zones {
 		nodes = append(nodes, Node{Name: "node-" + zone, Labels: map[string]string{corev1.LabelTopologyZone: zone}})
 	}
 	return nodes
 }
 
-// Nodes are DefaultNodes, and as many for each tenant of the fleet that wants its own.
+// Nodes are those that the fleet declares, spread over three zones. Where it declares none they are DefaultNodes, and
+// as many for each tenant that wants its own.
 func Nodes(fleet render.Fleet) []Node {
-	nodes := DefaultNodes()
+	var nodes []Node
+	for _, p := range fleet.Cluster.Pools {
+		for i := range int(p.Nodes) {
+			n := Node{Name: fmt.Sprintf("%s-%d", p.Name, i), Labels: map[string]string{corev1.LabelTopologyZone: zones[i%len(zones)]}, Room: corev1.ResourceList{
+				corev1.ResourceCPU:              resource.MustParse(string(p.CPU)),
+				corev1.ResourceMemory:           resource.MustParse(string(p.Memory)),
+				corev1.ResourceEphemeralStorage: resource.MustParse(string(p.Ephemeral)),
+				corev1.ResourcePods:             *resource.NewQuantity(int64(p.Pods), resource.DecimalSI),
+			}}
+			maps.Copy(n.Labels, p.Labels)
+			if p.Tenant != "" {
+				n.reserve(p.Tenant)
+			}
+			nodes = append(nodes, n)
+		}
+	}
+	if len(nodes) > 0 {
+		return nodes
+	}
+	nodes = DefaultNodes()
 	for _, tenant := range fleet.Tenants {
 		if _, ok := tenant.Placement.(render.DedicatedNodes); !ok {
 			continue
 		}
 		for _, n := range DefaultNodes() {
 			n.Name += "-" + tenant.Name
-			n.Labels[render.TenantLabel] = tenant.Name
-			n.Taints = []corev1.Taint{{Key: render.TenantLabel, Value: tenant.Name, Effect: corev1.TaintEffectNoSchedule}}
+			n.reserve(tenant.Name)
 			nodes = append(nodes, n)
 		}
 	}
 	return nodes
+}
+
+// reserve keeps the node for the pods of one tenant.
+func (n *Node) reserve(tenant string) {
+	n.Labels[render.TenantLabel] = tenant
+	n.Taints = []corev1.Taint{{Key: render.TenantLabel, Value: tenant, Effect: corev1.TaintEffectNoSchedule}}
 }
 
 // controllersWork fails until the controller manager has done the first thing that pods wait for.
@@ -59,6 +87,9 @@ func controllersWork(ctx context.Context, client kubernetes.Interface) error {
 // addNodes creates the nodes that are not there and fails until all are ready for pods.
 func addNodes(ctx context.Context, client kubernetes.Interface, nodes []Node) error {
 	for _, n := range nodes {
+		if n.Room == nil {
+			n.Room = room()
+		}
 		labels := map[string]string{corev1.LabelHostname: n.Name, corev1.LabelArchStable: "amd64", corev1.LabelOSStable: "linux"}
 		maps.Copy(labels, n.Labels)
 		node, err := client.CoreV1().Nodes().Get(ctx, n.Name, metav1.GetOptions{})
@@ -66,7 +97,7 @@ func addNodes(ctx context.Context, client kubernetes.Interface, nodes []Node) er
 			node, err = client.CoreV1().Nodes().Create(ctx, &corev1.Node{
 				ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: labels, Annotations: map[string]string{simulated: "fake"}},
 				Spec:       corev1.NodeSpec{Taints: n.Taints},
-				Status:     corev1.NodeStatus{Capacity: room(), Allocatable: room()},
+				Status:     corev1.NodeStatus{Capacity: n.Room, Allocatable: n.Room},
 			}, metav1.CreateOptions{})
 		}
 		if err != nil {

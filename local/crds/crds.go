@@ -1,7 +1,7 @@
 // Package crds installs the custom resources that tenants use in a control plane that has no operators.
 //
 // The definitions are the operators' own: they are read from the operators' modules, whose content is pinned
-// by hash, and none is copied here. External Secrets has no module to read them from and is the exception.
+// by hash, and none is copied here.
 package crds
 
 import (
@@ -67,6 +67,10 @@ var sources = []source{
 		"github.com/envoyproxy/gateway", "v1.9.1", "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
 		[]string{"charts/gateway-helm/charts/crds/crds/generated/*trafficpolicies.yaml"},
 	},
+	{
+		"github.com/external-secrets/external-secrets", "v1.3.2", "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ=",
+		[]string{"config/crds/bases/external-secrets.io_externalsecrets.yaml"},
+	},
 }
 
 var resource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
@@ -77,7 +81,7 @@ func Load(ctx context.Context) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	definitions := []*unstructured.Unstructured{externalSecrets()}
+	var definitions []*unstructured.Unstructured
 	for _, s := range sources {
 		for _, pattern := range s.files {
 			paths, err := filepath.Glob(filepath.Join(dirs[s.module], pattern))

@@ -64,7 +64,12 @@ func TestInstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := dynamic.Resource(resource)
-	theirs, ours := externalSecrets(), "clusters.postgresql.cnpg.io"
+	definitions, err := Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := "clusters.postgresql.cnpg.io"
+	theirs := definitions[slices.IndexFunc(definitions, func(d *unstructured.Unstructured) bool { return d.GetName() == "externalsecrets.external-secrets.io" })]
 	if err := unstructured.SetNestedField(theirs.Object, "Cluster", "spec", "scope"); err != nil {
 		t.Fatal(err)
 	}

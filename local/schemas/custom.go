@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 
 	"github.com/tenantry/tenantry/local/crds"
 )
@@ -19,15 +16,8 @@ func customs(ctx context.Context) ([]definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	external, err := externalSecrets(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var definitions []definition
 	for _, r := range resources {
-		if r.GetName() == external.GetName() {
-			r = external
-		}
 		found, err := resource(r)
 		if err != nil {
 			return nil, fmt.Errorf("reading the definition %s: %w", r.GetName(), err)
@@ -35,20 +25,6 @@ func customs(ctx context.Context) ([]definition, error) {
 		definitions = append(definitions, found...)
 	}
 	return definitions, nil
-}
-
-// externalSecrets is the operator's own definition; the one of package crds is only what package render needs.
-func externalSecrets(ctx context.Context) (*unstructured.Unstructured, error) {
-	dir, err := download(ctx, "github.com/external-secrets/external-secrets", "v1.3.2", "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ=")
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "config/crds/bases/external-secrets.io_externalsecrets.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	u := &unstructured.Unstructured{}
-	return u, yaml.Unmarshal(text, &u.Object)
 }
 
 func resource(u *unstructured.Unstructured) ([]definition, error) {

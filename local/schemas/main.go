@@ -2,6 +2,8 @@
 //
 //	go -C local run ./schemas
 //
+// With -strict DIR it writes JSON Schemas of one minor version there instead, for the linters of package local/score.
+//
 // All of it is read from Go modules whose content is pinned by hash: what each minor version of Kubernetes serves
 // by default from k8s.io/kubernetes, the custom resources from the operators' modules, and when an API is
 // deprecated or goes from the methods of its type in k8s.io/api.
@@ -14,6 +16,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -30,7 +33,15 @@ const file = "../verify/schema/schemas.json.gz"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout)
+	dir := flag.String("strict", "", "write JSON Schemas into `DIR`")
+	minor := flag.String("minor", "", "of Kubernetes, for -strict, such as 1.36")
+	flag.Parse()
+	var err error
+	if *dir != "" {
+		err = writeStrict(ctx, *dir, *minor)
+	} else {
+		err = run(ctx, os.Stdout)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "schemas:", err)
