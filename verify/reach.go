@@ -60,9 +60,10 @@ var addressKinds = []struct{ rule, name string }{
 }
 
 // Reach is the reachability of a fleet, of which the facts are set.
-func Reach(f *Fleet) Reachability {
-	n := newNetwork(f)
-	r := Reachability{Fleet: f.Name}
+func Reach(f *Fleet) Reachability { return newNetwork(f).reach() }
+
+func (n *network) reach() Reachability {
+	r := Reachability{Fleet: n.fleet.Name}
 	for _, s := range n.spaces {
 		if s.twin != nil {
 			continue
