@@ -236,13 +236,13 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 	}
 	all := slices.Concat(changes...)
 	if slices.Contains(weigh, true) {
-		before, after, err := s.load(name, units, declared)
+		before, after, unread, err := s.load(name, units, declared)
 		if err != nil {
 			return Fleet{}, nil, err
 		}
 		var shifts []shift
 		shifts, f.Before, f.After = evaluate(before, after)
-		all = shifted(name, all, shifts)
+		all = shifted(name, all, append(unread, shifts...))
 	}
 	return f, all, nil
 }
@@ -281,11 +281,12 @@ func change(set *schema.Set, p *unitPair, before, after *object) *single {
 	}
 	if p.was && p.is { // the objects of a whole unit are what its name says
 		c.Fields = compareFields(set, before, after)
+		c.Fields = append(c.Fields, writtenOtherwise(before, after, c.Fields)...)
 	}
 	if c.Action == Changed && len(c.Fields) == 0 {
 		return nil
 	}
-	c.ruling = judge(before, after, c.Fields)
+	c.ruling = judge(before, after, c.Fields, !p.was || !p.is)
 	c.Verdict, c.Reason = c.verdict, c.reason
 	if !p.is && c.loss != "" {
 		c.loss = ""
@@ -580,22 +581,27 @@ func shifted(fleet string, changes []*single, shifts []shift) []*single {
 }
 
 // load reads a whole fleet as it is before and after. What has not changed is read once.
-func (s States) load(name string, units []*unitPair, declared *render.Fleet) (before, after *verify.Fleet, err error) {
+func (s States) load(name string, units []*unitPair, declared *render.Fleet) (before, after *verify.Fleet, unread []shift, err error) {
 	facts := verify.Facts{}
 	if declared != nil {
 		facts = verify.FactsOf(declared)
 	}
 	before, after = &verify.Fleet{Name: name, Facts: facts}, &verify.Fleet{Name: name, Facts: facts}
 	mistakes := make([]error, len(units))
-	loaded := make([][2]verify.Unit, len(units))
+	loaded, left := make([][2]verify.Unit, len(units)), make([][]shift, len(units))
 	each(len(units), func(i int) {
 		p := units[i]
 		read := func(side int, file string, text []byte) {
 			o, err := verify.Parse(path.Join(p.fleet, p.name, file), text)
-			if err != nil {
-				mistakes[i] = errors.Join(mistakes[i], err)
+			if err == nil {
+				loaded[i][side].Objects = append(loaded[i][side].Objects, o)
+				return
 			}
-			loaded[i][side].Objects = append(loaded[i][side].Objects, o)
+			if u, e := parse(file, text); e == nil && !slices.Contains(p.same, file) {
+				left[i] = append(left[i], shift{p.name, u.id(), isolates("what it lets happen cannot be evaluated: " + err.Error())})
+				return
+			}
+			mistakes[i] = errors.Join(mistakes[i], err)
 		}
 		for _, file := range p.same {
 			text, err := s.Read(path.Join(p.fleet, p.name, file))
@@ -620,7 +626,7 @@ func (s States) load(name string, units []*unitPair, declared *render.Fleet) (be
 		}
 	})
 	if err := errors.Join(mistakes...); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	for _, sides := range loaded {
 		for side, f := range []*verify.Fleet{before, after} {
@@ -629,5 +635,5 @@ func (s States) load(name string, units []*unitPair, declared *render.Fleet) (be
 			}
 		}
 	}
-	return before, after, nil
+	return before, after, slices.Concat(left...), nil
 }

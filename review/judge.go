@@ -1,6 +1,8 @@
 package review
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/tenantry/tenantry/render"
@@ -14,21 +16,282 @@ type ruling struct {
 	refused bool        // no acknowledgement permits it
 }
 
+// isolates is a ruling that something reaches or may do what it did not before.
+func isolates(reason string) ruling { return ruling{IsolationChanged, reason, render.Isolation, false} }
+
 // judge rules on the change of one object, of which before or after is nil where there is none. It sets the
-// verdict and the reason of each field. The objects of an object that is renamed differ in their names.
-func judge(before, after *object, fields []Field) ruling {
-	if before != nil && (after == nil || before.id() != after.id()) && render.HoldsData(before.GroupKind()) {
-		return ruling{DataAtRisk, "it is deleted, with all that is in it", render.Deleted, false}
+// verdict and the reason of each field. The objects of an object that is renamed differ in their names. whole says that
+// the unit is new, or gone, with all that is in it.
+func judge(before, after *object, fields []Field, whole bool) ruling {
+	switch {
+	case before == nil:
+		return added(after, whole)
+	case after == nil && whole && !render.HoldsData(before.GroupKind()):
+		return ruling{reason: "it runs on until destroy takes the unit"}
+	case after == nil:
+		return removed(before)
+	case before.id() != after.id() || before.namespace != after.namespace:
+		return renamed(before, after)
 	}
 	worst := ruling{reason: "nothing that runs is made of it"}
-	if before == nil || after == nil {
-		return worst
-	}
 	for i := range fields {
-		if podAt[after.Kind] != "" && strings.HasPrefix(fields[i].Path, podAt[after.Kind]) && after.Kind != "Job" && after.Kind != "CronJob" {
-			fields[i].Verdict, fields[i].Reason = RollingRestart, "it is part of the pod template"
-			worst = ruling{verdict: RollingRestart, reason: "the pod template changes"}
+		f := &fields[i]
+		r := fieldRuling(before, after, f)
+		f.Verdict = r.verdict
+		if r.verdict > NothingRestarts {
+			f.Reason = r.reason
+		}
+		if i == 0 || r.verdict > worst.verdict || r.verdict == worst.verdict && r.refused && !worst.refused {
+			worst = r
 		}
 	}
 	return worst
+}
+
+// fieldRuling rules on one field of an object that stays.
+func fieldRuling(before, after *object, f *Field) ruling {
+	kind := after.GroupKind()
+	at := strings.Join(steps(f.Path), ".")
+	effect := effectOf(before, after, f.Path)
+	switch {
+	case effect == Refused && render.HoldsData(kind):
+		return ruling{DataAtRisk, "the API server refuses it: only an object that is made again, without its data, could have it", "", true}
+	case effect == Refused:
+		return ruling{Replacement, "the API server refuses it, and deploying ends there: take it back, or give the object another name", "", true}
+	case effect == Replaces && effects[kind.String()] == nil:
+		return unknownKind(at)
+	case effect == Replaces && at == "apiVersion" && render.HoldsData(kind):
+		return ruling{DataAtRisk, "deploying knows the object by it: the old one is deleted, with all that is in it", render.Deleted, false}
+	case effect == Replaces && render.HoldsData(kind):
+		return ruling{DataAtRisk, "it cannot be changed in place: the object is deleted, and made again without its data", render.Replaced, false}
+	case effect == Replaces && strings.HasPrefix(at, "roleRef"):
+		return ruling{Replacement, "it cannot be changed in place: the binding is deleted and made again", "", false}
+	case effect == Replaces:
+		return ruling{Replacement, "it cannot be changed in place: the object is deleted and made again, and is away in between", "", false}
+	case strings.HasPrefix(at, "metadata."):
+		return metadataRuling(after, at, f)
+	}
+	if pods := podAt[after.Kind]; pods != "" && (at == pods || strings.HasPrefix(at, pods+".") || strings.HasPrefix(at, strings.TrimSuffix(pods, "spec")+"metadata.")) {
+		return podRuling(before, after, strings.TrimPrefix(strings.TrimPrefix(at, strings.TrimSuffix(pods, "spec")), "spec."), f)
+	}
+	return consequenceOf(kind.String(), at)(before, after, f)
+}
+
+// unknownKind is what is safe to say of a kind that nobody here knows.
+func unknownKind(at string) ruling {
+	if strings.HasPrefix(at, "metadata.") {
+		return ruling{Interruption, "what a controller makes of it is not known here", "", false}
+	}
+	return ruling{DataAtRisk, "the kind, or the field, is not known here: what a controller makes of it may cost data", render.Replaced, false}
+}
+
+// consequenceOf finds what is known of a field: by the longest beginning of its path.
+func consequenceOf(kind, at string) consequence {
+	known := consequences[kind]
+	best, found := "", known[""]
+	for prefix, m := range known {
+		if (at == prefix || strings.HasPrefix(at, prefix+".")) && len(prefix) > len(best) {
+			best, found = prefix, m
+		}
+	}
+	if found == nil {
+		return says(Interruption, "what is made of it is not known here")
+	}
+	return found
+}
+
+// entrances are the kinds that say who reaches a tenant from outside, by which name, and with which certificate.
+var entrances = []string{
+	"Ingress.networking.k8s.io", "Gateway.gateway.networking.k8s.io", "HTTPRoute.gateway.networking.k8s.io", "ListenerSet.gateway.networking.k8s.io",
+	"DNSEndpoint.externaldns.k8s.io", "BackendTrafficPolicy.gateway.envoyproxy.io", "GatewayClass.gateway.networking.k8s.io",
+}
+
+// added rules on an object that is new. What a NetworkPolicy, a Role or a binding opens, evaluating the fleet tells.
+func added(o *object, whole bool) ruling {
+	kind := o.GroupKind().String()
+	if effects[kind] == nil {
+		switch kind {
+		case "CustomResourceDefinition.apiextensions.k8s.io", "Endpoints", "Event":
+			return ruling{reason: "nothing uses it yet"}
+		}
+		return isolates("the kind is not known here: what it lets happen, nobody can tell")
+	}
+	if pods := podAt[o.Kind]; pods != "" {
+		spec, _ := value(o.tree, pods).(map[string]any)
+		if weak := unconfined(spec); weak != "" {
+			return isolates("its pods are not confined: " + weak)
+		}
+	}
+	switch kind {
+	case "Namespace":
+		if level(o) != "restricted" {
+			return isolates("Pod Security is not restricted in it")
+		}
+	case "ServiceAccount":
+		if o.tree["automountServiceAccountToken"] != false {
+			return isolates("every pod of the account has its token, unless the pod declines it")
+		}
+	case "PodDisruptionBudget.policy":
+		if r := budgetRuling(o); r.verdict > NothingRestarts && !whole {
+			return r
+		}
+	case "Service":
+		if outside(o) && !whole {
+			return ruling{ExposureChanged, "clients from outside reach it past the edge", "", false}
+		}
+	case "ResourceQuota", "LimitRange":
+		if !whole {
+			return ruling{Interruption, "pods that it has no room for are not made any more", "", false}
+		}
+	case "ValidatingAdmissionPolicy.admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding.admissionregistration.k8s.io":
+		if !whole {
+			return ruling{Interruption, "what it does not admit is refused from now on, new pods included", "", false}
+		}
+	}
+	switch {
+	case whole:
+		return ruling{reason: "the unit is new: nobody uses it yet"}
+	case slices.Contains(entrances, kind):
+		return ruling{ExposureChanged, "something is reached from outside that was not, or in another way", "", false}
+	case o.Kind == "Job":
+		return ruling{reason: "it runs once"}
+	}
+	return ruling{reason: "nothing runs of it yet"}
+}
+
+// removed rules on an object that is gone from a unit that stays.
+func removed(o *object) ruling {
+	kind := o.GroupKind().String()
+	switch {
+	case render.HoldsData(o.GroupKind()):
+		return ruling{DataAtRisk, "it is deleted, with all that is in it", render.Deleted, false}
+	case kind == "CustomResourceDefinition.apiextensions.k8s.io":
+		return ruling{DataAtRisk, "every object of its kind is deleted with it, in all namespaces", render.Deleted, false}
+	case effects[kind] == nil:
+		return ruling{DataAtRisk, "the kind is not known here: what a controller keeps for it may be deleted with it", render.Deleted, false}
+	case copies(o):
+		return ruling{DataAtRisk, "the database is no longer copied", render.Deleted, false}
+	case slices.Contains(entrances, kind), o.Group == "cert-manager.io":
+		return ruling{ExposureChanged, "whoever came by it finds nothing there, or no certificate that is renewed", "", false}
+	}
+	switch o.Kind {
+	case "ResourceQuota":
+		return isolates("nothing bounds any more what the namespace takes from others")
+	case "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":
+		return isolates("what it refused is admitted")
+	case "Job", "PodMonitor", "ServiceMonitor", "PrometheusRule", "NetworkPolicy", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding":
+		return ruling{reason: "nothing that runs is made of it"}
+	case "CronJob":
+		return ruling{reason: "it does not run again"}
+	case "PodDisruptionBudget":
+		return ruling{Interruption, "a node that is drained may take all of its pods at once", "", false}
+	case "HorizontalPodAutoscaler":
+		return ruling{Interruption, "the number of pods no longer follows the load", "", false}
+	case "LimitRange":
+		return ruling{Interruption, "a pod without limits of its own is refused by the quota, or has none", "", false}
+	case "Deployment", "DaemonSet":
+		return ruling{Interruption, "its pods end, and nothing takes their place", "", false}
+	case "Service":
+		return ruling{Interruption, "whoever calls it finds nothing", "", false}
+	}
+	return ruling{Interruption, "what refers to it fails when it is next made", "", false}
+}
+
+// renamed rules on an object that has another name: it is another object.
+func renamed(before, after *object) ruling {
+	gone, come := removed(before), added(after, false)
+	if come.verdict > gone.verdict {
+		gone, come = come, gone
+	}
+	switch {
+	case gone.verdict > Replacement:
+		return gone
+	case after.Kind == "Job":
+		return ruling{reason: "it runs once more, under its new name"}
+	}
+	return ruling{Replacement, "it is deleted under the old name and made under the new one", "", false}
+}
+
+// copies tells whether an object makes or keeps the copies of a database.
+func copies(o *object) bool {
+	switch o.GroupKind().String() {
+	case "ScheduledBackup.postgresql.cnpg.io", "ObjectStore.barmancloud.cnpg.io":
+		return true
+	case "CronJob.batch":
+		return strings.Contains(o.name, "backup")
+	}
+	return false
+}
+
+// metadataRuling rules on labels, annotations and the like of an object.
+func metadataRuling(o *object, at string, f *Field) ruling {
+	section, key, _ := strings.Cut(strings.TrimPrefix(at, "metadata."), ".")
+	kind := o.GroupKind().String()
+	switch section {
+	case "labels":
+		switch {
+		case o.Kind == "Namespace" && strings.HasPrefix(key, podSecurity):
+			return podSecurityRuling(key, f)
+		case key == render.TenantLabel:
+			return isolates("it is the label by which everything tells tenants apart")
+		case strings.HasPrefix(key, "rbac.authorization.k8s.io/aggregate-to-"):
+			return isolates("what the role allows is added to a role of the cluster's own, wherever that is bound")
+		case o.Kind == "Namespace":
+			return ruling{reason: "only selectors of namespaces look at it, and what they open is told where it changes"}
+		}
+		return ruling{reason: "nothing that runs is made of it"}
+	case "annotations":
+		switch {
+		case strings.HasPrefix(key, "secret.tenantry.dev/"):
+			return ruling{Interruption, "the value is another one: what still has the old one fails until it is made anew", "", false}
+		case strings.HasPrefix(key, "pulumi.com/"):
+			return ruling{Interruption, "it changes how deploying treats the object", "", false}
+		case key == "cnpg.io/podPatch":
+			return isolates("it rewrites the database's pods, whatever their specification says")
+		case o.Group == "postgresql.cnpg.io":
+			return ruling{Interruption, "the operator may act on it: it fences and hibernates databases by annotations", "", false}
+		case o.Kind == "ServiceAccount":
+			return isolates("accounts of clouds are given to pods by annotations of their service account")
+		case slices.Contains(entrances, kind), o.Kind == "Service", o.Group == "cert-manager.io":
+			return ruling{ExposureChanged, "whoever implements the entrance may act on it", "", false}
+		}
+		return ruling{reason: "nothing that runs is made of it"}
+	}
+	if render.HoldsData(o.GroupKind()) {
+		return ruling{DataAtRisk, "owners and finalizers decide when an object is deleted", render.Deleted, false}
+	}
+	return ruling{Replacement, "owners and finalizers decide when an object is deleted", "", false}
+}
+
+const podSecurity = "pod-security.kubernetes.io/"
+
+// level is what Pod Security enforces in a namespace.
+func level(namespace *object) string {
+	metadata, _ := namespace.tree["metadata"].(map[string]any)
+	labels, _ := metadata["labels"].(map[string]any)
+	text, _ := labels[podSecurity+"enforce"].(string)
+	return text
+}
+
+// podSecurityRuling rules on a label by which Pod Security works.
+func podSecurityRuling(key string, f *Field) ruling {
+	levels := []string{"privileged", "baseline", "restricted"}
+	switch strings.TrimPrefix(key, podSecurity) {
+	case "enforce":
+		if slices.Index(levels, f.After) > slices.Index(levels, cmp.Or(f.Before, "privileged")) {
+			return ruling{Interruption, "pods that are not as confined are refused when they are next made", "", false}
+		}
+		return isolates("Pod Security admits pods that it refused")
+	case "enforce-version":
+		if f.Before != "" && newer(f.After, f.Before) {
+			return ruling{reason: "the standards of a newer version are held"}
+		}
+		return isolates("the standards of another version admit what those of this one refuse")
+	}
+	return ruling{reason: "it only warns"}
+}
+
+// newer tells whether a version such as v1.36 is newer than another one.
+func newer(a, b string) bool {
+	return len(a) > len(b) || len(a) == len(b) && a > b
 }

@@ -1,0 +1,274 @@
+package review
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// An Effect is what an API server and Pulumi's provider do when an object becomes another. A later one is worse than
+// an earlier one.
+type Effect int
+
+// The effects.
+const (
+	InPlace  Effect = iota // the object is changed, and nothing that runs is made anew for it
+	Restarts               // the object is changed, and its controller makes its pods anew
+	Replaces               // the provider deletes the object and makes it again
+	Refused                // the API server does not take it, and deploying ends there
+)
+
+// String is the effect in words.
+func (e Effect) String() string {
+	switch e {
+	case InPlace:
+		return "in place"
+	case Restarts:
+		return "restart"
+	case Replaces:
+		return "replaced"
+	case Refused:
+		return "refused"
+	}
+	return fmt.Sprintf("Effect(%d)", int(e))
+}
+
+// effects is, for every kind of which it is known, what a change of its fields does: by the beginning of the field's
+// path, the longest that fits. What no line names is changed in place. A * is any item of a list or key of a map.
+//
+// The suite in local/review holds it against an API server, the definitions of the operators, and the provider.
+var effects = map[string]map[string]Effect{
+	"BackendTrafficPolicy.gateway.envoyproxy.io": {},
+	"Certificate.cert-manager.io":                {},
+	"Cluster.postgresql.cnpg.io":                 {"spec.storage.pvcTemplate.selector": InPlace},
+	"ClusterIssuer.cert-manager.io":              {},
+	"ClusterRole.rbac.authorization.k8s.io":      {},
+	"ClusterRoleBinding.rbac.authorization.k8s.io": {
+		"roleRef": Replaces,
+	},
+	"ConfigMap":                      {},
+	"CronJob.batch":                  {},
+	"DNSEndpoint.externaldns.k8s.io": {},
+	"DaemonSet.apps":                 {"spec.selector": Replaces, "spec.template": Restarts},
+	"Database.postgresql.cnpg.io": {
+		"spec.name": Refused, "spec.template": Refused, "spec.encoding": Refused, "spec.locale": Refused, "spec.localeProvider": Refused,
+		"spec.localeCollate": Refused, "spec.localeCType": Refused, "spec.icuLocale": Refused, "spec.icuRules": Refused,
+		"spec.builtinLocale": Refused, "spec.collationVersion": Refused, "spec.cluster.name": Refused,
+	},
+	"Deployment.apps":                        {"spec.selector": Replaces, "spec.template": Restarts},
+	"ExternalSecret.external-secrets.io":     {},
+	"Gateway.gateway.networking.k8s.io":      {},
+	"GatewayClass.gateway.networking.k8s.io": {"spec.controllerName": Refused},
+	"HTTPRoute.gateway.networking.k8s.io":    {},
+	"HorizontalPodAutoscaler.autoscaling":    {},
+	"Ingress.networking.k8s.io":              {},
+	"Issuer.cert-manager.io":                 {},
+	"Job.batch": {
+		"spec.completions": Replaces, "spec.parallelism": Replaces, "spec.selector": Replaces, "spec.template": Replaces,
+		"spec.completionMode": Refused, "spec.podFailurePolicy": Refused, "spec.successPolicy": Refused, "spec.backoffLimitPerIndex": Refused,
+		"spec.maxFailedIndexes": Refused, "spec.managedBy": Refused, "spec.podReplacementPolicy": InPlace,
+	},
+	"LimitRange":                            {},
+	"ListenerSet.gateway.networking.k8s.io": {},
+	"Namespace":                             {},
+	"NetworkPolicy.networking.k8s.io":       {},
+	"ObjectStore.barmancloud.cnpg.io":       {},
+	"PersistentVolumeClaim": {
+		"spec": Refused, "spec.accessModes": Replaces, "spec.selector": Replaces, "spec.storageClassName": Replaces, "spec.volumeName": Replaces,
+		"spec.resources.requests.storage": InPlace, "spec.volumeAttributesClassName": InPlace,
+	},
+	"PodDisruptionBudget.policy":           {},
+	"PodMonitor.monitoring.coreos.com":     {},
+	"Pooler.postgresql.cnpg.io":            {"spec.cluster.name": Refused},
+	"PriorityClass.scheduling.k8s.io":      {"value": Refused, "preemptionPolicy": Refused},
+	"PrometheusRule.monitoring.coreos.com": {},
+	"ResourceQuota":                        {"spec.scopes": Replaces, "spec.scopeSelector": Refused},
+	"Role.rbac.authorization.k8s.io":       {},
+	"RoleBinding.rbac.authorization.k8s.io": {
+		"roleRef": Replaces,
+	},
+	"RuntimeClass.node.k8s.io":             {"handler": Refused},
+	"ScheduledBackup.postgresql.cnpg.io":   {},
+	"Secret":                               {"type": Replaces},
+	"Service":                              {"spec.clusterIP": Replaces, "spec.clusterIPs": Refused, "spec.ipFamilies": Refused, "spec.loadBalancerClass": Refused},
+	"ServiceAccount":                       {},
+	"ServiceMonitor.monitoring.coreos.com": {},
+	"StatefulSet.apps": {
+		"spec": InPlace, "spec.podManagementPolicy": Replaces, "spec.revisionHistoryLimit": Replaces, "spec.selector": Replaces,
+		"spec.serviceName": Replaces, "spec.volumeClaimTemplates": Replaces, "spec.template": Restarts,
+	},
+	"StorageClass.storage.k8s.io": {
+		"parameters": Replaces, "provisioner": Replaces, "reclaimPolicy": Refused, "volumeBindingMode": Refused,
+	},
+	"ValidatingAdmissionPolicy.admissionregistration.k8s.io":        {},
+	"ValidatingAdmissionPolicyBinding.admissionregistration.k8s.io": {},
+}
+
+// Foresee says what happens to an object whose golden file changes from one text to another. Both are of the same
+// kind and name.
+func Foresee(before, after []byte) (Effect, error) {
+	set, err := kinds()
+	if err != nil {
+		return Refused, err
+	}
+	b, err := parse("before.yaml", before)
+	if err != nil {
+		return Refused, err
+	}
+	a, err := parse("after.yaml", after)
+	if err != nil {
+		return Refused, err
+	}
+	worst := InPlace
+	fields := compareFields(set, b, a)
+	for _, f := range append(fields, writtenOtherwise(b, a, fields)...) {
+		worst = max(worst, effectOf(b, a, f.Path))
+	}
+	return worst, nil
+}
+
+// writtenOtherwise lists the fields that mean the same in two objects and for which the provider replaces one all the
+// same, because they are not written the same: a default that is set, a list in another order.
+func writtenOtherwise(before, after *object, fields []Field) []Field {
+	if before == nil || after == nil {
+		return nil
+	}
+	var found []Field
+	known := effects[after.GroupKind().String()]
+	for _, path := range slices.Sorted(maps.Keys(known)) {
+		b, a := value(before.tree, path), value(after.tree, path)
+		if known[path] == Replaces && !same(b, a) && !slices.ContainsFunc(fields, func(f Field) bool { return strings.HasPrefix(f.Path, path) }) {
+			found = append(found, Field{Path: path, Before: flow(b), After: flow(a)})
+		}
+	}
+	return found
+}
+
+// effectOf is the effect of one field that differs.
+func effectOf(before, after *object, path string) Effect {
+	known, ok := effects[after.GroupKind().String()]
+	at := steps(path)
+	switch {
+	case at[0] == "apiVersion" && before.GroupVersionKind != after.GroupVersionKind:
+		return Replaces // the provider knows the object by it
+	case at[0] == "metadata":
+		return InPlace
+	case !ok:
+		return Replaces
+	case frozen(before) && (at[0] == "data" || at[0] == "binaryData" || at[0] == "stringData" || at[0] == "immutable"):
+		if at[0] == "immutable" {
+			return Refused
+		}
+		return Replaces
+	case !described(after.GroupVersionKind, path):
+		return Replaces // of a version that is not known here
+	}
+	whole := strings.Join(at, ".")
+	effect, longest := InPlace, -1
+	for prefix, e := range known {
+		switch {
+		case (whole == prefix || strings.HasPrefix(whole, prefix+".")) && len(prefix) > longest:
+			effect, longest = max(e, InPlace), len(prefix)
+		}
+	}
+	for prefix, e := range known {
+		if strings.HasPrefix(prefix, whole+".") { // it is part of what is set or taken out here
+			effect = max(effect, e)
+		}
+	}
+	if after.Kind == "PersistentVolumeClaim" && whole == "spec.resources.requests.storage" && smaller(flow(value(after.tree, path)), flow(value(before.tree, path))) {
+		return Refused
+	}
+	return effect
+}
+
+// frozen tells whether a ConfigMap or a Secret is immutable.
+func frozen(o *object) bool {
+	return o.Group == "" && (o.Kind == "ConfigMap" || o.Kind == "Secret") && o.tree["immutable"] == true
+}
+
+// described tells whether the schema of a kind has a field.
+func described(kind schema.GroupVersionKind, path string) bool {
+	set, err := kinds()
+	if err != nil {
+		return false
+	}
+	at := set.Part(kind)
+	for _, s := range steps(path) {
+		if s == "*" {
+			at = at.Item()
+		} else {
+			at = at.Field(s)
+		}
+	}
+	return at.Known()
+}
+
+// steps takes the path of a field apart; the label or the index of an item is *.
+func steps(path string) []string {
+	var out []string
+	for path != "" {
+		switch path[0] {
+		case '.':
+			path = path[1:]
+		case '[':
+			label, rest := bracketed(path)
+			path = rest
+			switch {
+			case strings.HasPrefix(label, "line "):
+			case strings.Contains(label, "=") || label != "" && strings.Trim(label, "0123456789") == "":
+				out = append(out, "*")
+			default:
+				out = append(out, strings.Trim(label, `"`))
+			}
+		default:
+			end := strings.IndexAny(path, ".[")
+			if end < 0 {
+				end = len(path)
+			}
+			out = append(out, path[:end])
+			path = path[end:]
+		}
+	}
+	return out
+}
+
+// bracketed splits [label]rest. A label may be quoted.
+func bracketed(path string) (label, rest string) {
+	quoted := false
+	for i := 1; i < len(path); i++ {
+		switch {
+		case path[i] == '\\' && quoted:
+			i++
+		case path[i] == '"':
+			quoted = !quoted
+		case path[i] == ']' && !quoted:
+			return path[1:i], path[i+1:]
+		}
+	}
+	return path[1:], ""
+}
+
+// value is what stands at a path without lists.
+func value(tree map[string]any, path string) any {
+	var at any = tree
+	for _, s := range steps(path) {
+		m, _ := at.(map[string]any)
+		at = m[s]
+	}
+	return at
+}
+
+// smaller tells whether a quantity, as a field shows it, is smaller than another one.
+func smaller(a, b string) bool {
+	qa, err := resource.ParseQuantity(strings.Trim(a, `"`))
+	if err != nil {
+		return false
+	}
+	qb, err := resource.ParseQuantity(strings.Trim(b, `"`))
+	return err == nil && qa.Cmp(qb) < 0
+}
