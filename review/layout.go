@@ -23,10 +23,10 @@ type group struct {
 	changes []Change
 }
 
-// A party is units of one fleet.
+// A party is units that have the same names in some fleets.
 type party struct {
-	Fleet string
-	Units []string
+	Fleets []string
+	Units  []string
 }
 
 // sections are the changes, the worst first. One that several fleets share stands there once.
@@ -36,8 +36,13 @@ func (r Report) sections() []section {
 	parties := map[string][]party{}
 	first := slices.DeleteFunc(changes, func(c Change) bool {
 		key := c.key()
-		parties[key] = append(parties[key], party{c.Fleet, c.Units})
-		return len(parties[key]) > 1
+		known := parties[key]
+		if i := slices.IndexFunc(known, func(p party) bool { return slices.Equal(p.Units, c.Units) }); i >= 0 {
+			known[i].Fleets = append(known[i].Fleets, c.Fleet)
+		} else {
+			parties[key] = append(known, party{[]string{c.Fleet}, c.Units})
+		}
+		return known != nil
 	})
 	var list []section
 	at := map[string]int{} // a group's index in the last section
@@ -50,7 +55,7 @@ func (r Report) sections() []section {
 		who := parties[c.key()]
 		key := fmt.Sprint(c.Outlier)
 		for _, p := range who {
-			key += "\x00" + p.Fleet + "\x00" + strings.Join(p.Units, "\x00")
+			key += fmt.Sprintf("\x00%q\x00", p.Fleets) + strings.Join(p.Units, "\x00")
 		}
 		i, known := at[key]
 		if !known {
@@ -101,7 +106,7 @@ func (g group) title(most int) string {
 		if len(p.Units) != 1 {
 			who = ", " + count(len(p.Units), "unit") + who
 		}
-		list = append(list, p.Fleet+who)
+		list = append(list, some(p.Fleets, 5)+who)
 	}
 	return strings.Join(list, "; ") + unlike
 }

@@ -347,19 +347,19 @@ func (m *markdown) section(s section) (shown int, full bool) {
 func (m *markdown) head(g group) string {
 	var short, tagged, all []string
 	for _, p := range g.parties {
+		in := " in " + someCode(p.Fleets, 5)
+		tags := " in " + strings.Join(mapped(p.Fleets[:min(5, len(p.Fleets))], tag), ", ")
 		n := len(p.Units)
 		if n == 1 {
-			short = append(short, "**"+code(p.Units[0])+"** in "+code(p.Fleet))
-			tagged = append(tagged, "<b>"+tag(p.Units[0])+"</b> in "+tag(p.Fleet))
+			short = append(short, "**"+code(p.Units[0])+"**"+in)
+			tagged = append(tagged, "<b>"+tag(p.Units[0])+"</b>"+tags)
 			continue
 		}
 		what := count(n, "unit")
-		short = append(short, "**"+what+"** in "+code(p.Fleet)+": "+someCode(p.Units, 3))
-		if n <= 4 {
-			tagged = append(tagged, "<b>"+what+"</b> in "+tag(p.Fleet))
-		} else {
-			first := tag(p.Units[0]) + ", " + tag(p.Units[1]) + ", " + tag(p.Units[2])
-			tagged = append(tagged, fmt.Sprintf("<b>%s</b> in %s: %s and %d more", what, tag(p.Fleet), first, n-3))
+		short = append(short, "**"+what+"**"+in+": "+someCode(p.Units, 3))
+		tagged = append(tagged, "<b>"+what+"</b>"+tags)
+		if n > 4 {
+			tagged[len(tagged)-1] += fmt.Sprintf(": %s and %d more", strings.Join(mapped(p.Units[:3], tag), ", "), n-3)
 		}
 		if names := visible(strings.Join(p.Units, ", ")); n > 4 && !slices.Contains(all, names) {
 			all = append(all, names)
@@ -383,6 +383,14 @@ func (m *markdown) head(g group) string {
 		all[i] = span(all[i])
 	}
 	return summary(strings.Join(tagged, "; ")+unlike) + strings.Join(all, "\n\n") + "\n\n</details>\n\n"
+}
+
+func mapped(list []string, f func(string) string) []string {
+	var all []string
+	for _, s := range list {
+		all = append(all, f(s))
+	}
+	return all
 }
 
 // tag is the text as code, in HTML.
