@@ -324,11 +324,13 @@ func matchObjects(before, after []*object) []matched {
 		}
 	}
 	renames := matchRenamed(removed, added)
+	found := map[*object]bool{}
 	for _, o := range added {
 		out = append(out, matched{renames[o], o})
+		found[renames[o]] = true
 	}
 	for _, o := range removed {
-		if !slices.Contains(slices.Collect(maps.Values(renames)), o) {
+		if !found[o] {
 			out = append(out, matched{o, nil})
 		}
 	}
