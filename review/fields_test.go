@@ -89,6 +89,7 @@ func TestCompareFields(t *testing.T) {
 		{"a set that grows", role, "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]", "rules: [{apiGroups: [''], resources: [pods], verbs: [watch, get]}]", []string{"rules[0].verbs: [get] → [get, watch]"}},
 		{"rules in another order", role, "rules: [{resources: [a]}, {resources: [b]}]", "rules: [{resources: [b]}, {resources: [a]}]", nil},
 		{"a rule among others", role, "rules: [{resources: [a]}, {resources: [b]}]", "rules: [{resources: [c]}, {resources: [b]}, {resources: [a]}]", []string{"rules[0]:  → {resources: [c]}"}},
+		{"a rule twice instead of another", role, "rules: [{resources: [a]}, {resources: [a]}, {resources: [b]}]", "rules: [{resources: [a]}, {resources: [b]}, {resources: [b]}]", []string{"rules[2].resources: [a] → [b]"}},
 		{"peers in another order", policy, "spec: {ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 1}, {port: 2}]}]}", "spec: {ingress: [{ports: [{port: 2, protocol: TCP}, {port: 1}], from: [{ipBlock: {cidr: 10.0.0.0/8}}, {podSelector: {}}]}]}", nil},
 		{"a rule in the middle of an ordered list", unknown, "spec: {rules: [{a: 1}, {a: 2}, {a: 3}]}", "spec: {rules: [{a: 1}, {a: 9}, {a: 2}, {a: 3}]}", []string{"spec.rules[1]:  → {a: 9}"}},
 		{"no rules at all", policy, "spec: {ingress: []}", "spec: {}", nil},
