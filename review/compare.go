@@ -235,7 +235,7 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 		}
 	}
 	all := slices.Concat(changes...)
-	if slices.Contains(weigh, true) {
+	if slices.Contains(weigh, true) || len(all) > 0 && s.picksByVersion(units) {
 		before, after, unread, err := s.load(name, units, declared)
 		if err != nil {
 			return Fleet{}, nil, err

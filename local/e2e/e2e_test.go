@@ -46,7 +46,6 @@ func TestGolden(t *testing.T) {
 				run  func(*testing.T, *world)
 			}{ // each leans on those before it
 				{"the API server accepts every object", testDryRun},
-				{"what the API server adds is no change", testDefaults},
 				{"every object is applied", testApply},
 				{"controllers make all of it run", testSettle},
 				{"applying it again changes nothing", testApplyAgain},
