@@ -1,6 +1,10 @@
 package render
 
-import "time"
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
 
 // A Fleet is one cluster in one environment: prod, staging, prod-eu-2. It is how environments are told
 // apart and how thousands of tenants are spread over clusters.
@@ -119,6 +123,16 @@ type Collector struct {
 
 // A Quantity is a Kubernetes quantity: "250m", "512Mi", "50Gi".
 type Quantity string
+
+// Less tells whether a quantity is smaller than another one; not when either is none.
+func (q Quantity) Less(other Quantity) bool {
+	a, err := resource.ParseQuantity(string(q))
+	if err != nil {
+		return false
+	}
+	b, err := resource.ParseQuantity(string(other))
+	return err == nil && a.Cmp(b) < 0
+}
 
 // A Cron is a schedule in the five fields of crontab(5), in UTC: "0 3 * * *".
 type Cron string

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -39,6 +40,42 @@ func HoldsData(kind schema.GroupKind) bool {
 		return true
 	}
 	return false
+}
+
+// Shrunk is the path of the first storage size in an object that is smaller than it was, such as .spec.storage.size;
+// empty for none. No volume becomes smaller in place.
+func Shrunk(before, after map[string]any) string { return shrunk("", before, after) }
+
+func shrunk(path string, before, after any) string {
+	switch before := before.(type) {
+	case map[string]any:
+		after, ok := after.(map[string]any)
+		if !ok {
+			return ""
+		}
+		for _, key := range slices.Sorted(maps.Keys(before)) {
+			at := path + "." + key
+			if text, isText := before[key].(string); isText && (key == "storage" || key == "size") {
+				if now, isText := after[key].(string); isText && Quantity(now).Less(Quantity(text)) {
+					return at
+				}
+			}
+			if found := shrunk(at, before[key], after[key]); found != "" {
+				return found
+			}
+		}
+	case []any:
+		after, ok := after.([]any)
+		for i := range before {
+			if !ok || i >= len(after) {
+				return ""
+			}
+			if found := shrunk(fmt.Sprintf("%s[%d]", path, i), before[i], after[i]); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // A Date is a day, such as "2026-12-31".

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/tenantry/tenantry/render"
 )
@@ -88,7 +87,7 @@ func (p *plan) step(m apitype.StepEventMetadata) {
 	case op == "replace":
 		p.lose(loss{object: object, urn: m.URN, kind: render.Replaced, fields: strings.Join(m.Keys, ", ")})
 	case m.New != nil:
-		if path := shrunk("", m.Old.Inputs, m.New.Inputs); path != "" {
+		if path := render.Shrunk(m.Old.Inputs, m.New.Inputs); path != "" {
 			p.diagnostics = append(p.diagnostics, fmt.Sprintf("%s: %s becomes smaller, and no volume can: keep the size, or move the data to a new object", object, path))
 		}
 	}
@@ -136,48 +135,6 @@ func (p *plan) refusal(fleet render.Fleet, now time.Time) error {
 func acknowledgement(object string, kind render.Loss, now time.Time) string {
 	until := render.Date(now.UTC().AddDate(0, 0, 7).Format(time.DateOnly))
 	return "  " + render.Acknowledgement{Object: object, Loss: kind, Why: "…", Until: until}.Line()
-}
-
-// shrunk is the path of the first storage size that is smaller than it was; "" for none.
-func shrunk(path string, before, after any) string {
-	switch before := before.(type) {
-	case map[string]any:
-		after, ok := after.(map[string]any)
-		if !ok {
-			return ""
-		}
-		for key, value := range before {
-			at := path + "." + key
-			if text, isText := value.(string); isText && (key == "storage" || key == "size") {
-				if now, isText := after[key].(string); isText && smaller(now, text) {
-					return at
-				}
-			}
-			if found := shrunk(at, value, after[key]); found != "" {
-				return found
-			}
-		}
-	case []any:
-		after, ok := after.([]any)
-		for i := range before {
-			if !ok || i >= len(after) {
-				return ""
-			}
-			if found := shrunk(fmt.Sprintf("%s[%d]", path, i), before[i], after[i]); found != "" {
-				return found
-			}
-		}
-	}
-	return ""
-}
-
-func smaller(a, b string) bool {
-	qa, err := resource.ParseQuantity(a)
-	if err != nil {
-		return false
-	}
-	qb, err := resource.ParseQuantity(b)
-	return err == nil && qa.Cmp(qb) < 0
 }
 
 // objectName is the name of an object in a URN: acme/Deployment/api; "" for what is no object.
