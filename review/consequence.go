@@ -30,7 +30,7 @@ func widens(reason string) consequence {
 // volume rules on the size of a volume.
 func volume(_, _ *object, f *Field) ruling {
 	if f.After == "" || f.Before != "" && smaller(f.After, f.Before) {
-		return ruling{DataAtRisk, "no volume can become smaller: keep the size, or move the data to a new object", "", true}
+		return ruling{DataAtRisk, "it " + shrinking, "", true}
 	}
 	return ruling{reason: "the volume grows in place, where its class lets it"}
 }
@@ -206,6 +206,12 @@ func service(_, after *object, f *Field) ruling {
 // later is a consequence that nothing that runs notices.
 func later(reason string) consequence { return says(NothingRestarts, reason) }
 
+// fetched is what is known of the places that Flux fetches what it applies from.
+var fetched = map[string]consequence{
+	"":              widens("what is applied comes from elsewhere, or nobody proves any more who wrote it"),
+	"spec.interval": later("a change is applied at another time"), "spec.timeout": later("a change is applied at another time"), "spec.suspend": suspended,
+}
+
 var (
 	watched  = map[string]consequence{"": later("only what is watched changes")}
 	weighed  = later("who reaches what, or may do what, stays the same") // the evaluation of the fleet tells of more
@@ -261,6 +267,7 @@ var consequences = map[string]map[string]consequence{
 		"spec.seccompProfile":                widens("its pods are confined in another way"),
 		"spec.securityContext":               widens("its pods are confined in another way"),
 		"spec.podSecurityContext":            widens("its pods are confined in another way"),
+		"spec.serviceAccountName":            widens("its pods speak for another account"),
 		"spec.serviceAccountTemplate":        widens("its pods speak for another account, or one that may do more"),
 		"spec.projectedVolumeTemplate":       widens("its pods have other secrets or tokens"),
 		"spec.smartShutdownTimeout":          later("it holds from the next restart on"),
@@ -322,12 +329,20 @@ var consequences = map[string]map[string]consequence{
 	},
 	"Issuer.cert-manager.io": {"": signed},
 	"Job.batch":              {"": later("it holds while the job runs"), "spec.suspend": suspended},
-	"LimitRange":             {"": says(Interruption, "a pod that does not say its own limits has others when it is next made, or is refused")},
+	"Kustomization.kustomize.toolkit.fluxcd.io": {
+		"": risks("what it applies, and deletes where it prunes, changes"), "spec.interval": later("a change is applied at another time"),
+		"spec.retryInterval": later("a change is applied at another time"), "spec.timeout": later("it waits for another time"), "spec.suspend": suspended,
+		"spec.wait": later("it waits for more, or for less"), "spec.healthChecks": later("it waits for more, or for less"), "spec.dependsOn": later("it waits for others"),
+		"spec.serviceAccountName": widens("it applies by another account's rights"), "spec.kubeConfig": widens("it applies to another cluster, or by other rights"),
+	},
+	"LimitRange": {"": says(Interruption, "a pod that does not say its own limits has others when it is next made, or is refused")},
 	"ListenerSet.gateway.networking.k8s.io": {
 		"": entrance, "spec.listeners.*.hostname": says(ExposureChanged, "the tenant is reached by another name"), "spec.listeners.*.tls": says(ExposureChanged, "another certificate is served"),
 	},
-	"Namespace":                       {"": later("only its finalizers are written there")},
-	"NetworkPolicy.networking.k8s.io": {"": weighed},
+	"Namespace":                              {"": later("only its finalizers are written there")},
+	"NetworkPolicy.networking.k8s.io":        {"": weighed},
+	"GitRepository.source.toolkit.fluxcd.io": fetched,
+	"OCIRepository.source.toolkit.fluxcd.io": fetched,
 	"ObjectStore.barmancloud.cnpg.io": {
 		"": says(Interruption, "what copies the database is made anew"), "spec.configuration": risks("the database is copied elsewhere, or in a way by which earlier copies are not found"),
 		"spec.configuration.data.jobs": later("the next copy is made faster or slower"), "spec.configuration.wal.maxParallel": later("copies are made faster or slower"),
@@ -347,6 +362,7 @@ var consequences = map[string]map[string]consequence{
 		"spec.template.spec.nodeSelector": widens("it decides on which nodes its pods run, and so with whom they share a kernel"),
 		"spec.template.spec.tolerations":  widens("it decides on which nodes its pods run, and so with whom they share a kernel"),
 		"spec.template.spec.affinity":     widens("it decides on which nodes its pods run, and so with whom they share a kernel"),
+		"spec.serviceAccountName":         widens("its pods speak for another account"),
 		"spec.pgbouncer.pg_hba":           widens("who may log in to the database changes"),
 	},
 	"PriorityClass.scheduling.k8s.io":       {"": later("only what is said changes"), "globalDefault": says(Interruption, "pods that name no priority have another one when they are next made")},

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/tenantry/tenantry/render"
 )
 
 // An Effect is what an API server and Pulumi's provider do when an object becomes another. A later one is worse than
@@ -40,11 +41,11 @@ func (e Effect) String() string {
 // effects is, for every kind of which it is known, what a change of its fields does: by the beginning of the field's
 // path, the longest that fits. What no line names is changed in place. A * is any item of a list or key of a map.
 //
-// The suite in local/review holds it against an API server, the definitions of the operators, and the provider.
+// The suite in local/review holds it against what is real.
 var effects = map[string]map[string]Effect{
 	"BackendTrafficPolicy.gateway.envoyproxy.io": {},
 	"Certificate.cert-manager.io":                {},
-	"Cluster.postgresql.cnpg.io":                 {"spec.storage.pvcTemplate.selector": InPlace},
+	"Cluster.postgresql.cnpg.io":                 {"spec.serviceAccountName": Refused},
 	"ClusterIssuer.cert-manager.io":              {},
 	"ClusterRole.rbac.authorization.k8s.io":      {},
 	"ClusterRoleBinding.rbac.authorization.k8s.io": {
@@ -57,12 +58,13 @@ var effects = map[string]map[string]Effect{
 	"Database.postgresql.cnpg.io": {
 		"spec.name": Refused, "spec.template": Refused, "spec.encoding": Refused, "spec.locale": Refused, "spec.localeProvider": Refused,
 		"spec.localeCollate": Refused, "spec.localeCType": Refused, "spec.icuLocale": Refused, "spec.icuRules": Refused,
-		"spec.builtinLocale": Refused, "spec.collationVersion": Refused, "spec.cluster.name": Refused,
+		"spec.builtinLocale": Refused, "spec.collationVersion": Refused, "spec.cluster": Refused,
 	},
 	"Deployment.apps":                        {"spec.selector": Replaces, "spec.template": Restarts},
 	"ExternalSecret.external-secrets.io":     {},
 	"Gateway.gateway.networking.k8s.io":      {},
 	"GatewayClass.gateway.networking.k8s.io": {"spec.controllerName": Refused},
+	"GitRepository.source.toolkit.fluxcd.io": {},
 	"HTTPRoute.gateway.networking.k8s.io":    {},
 	"HorizontalPodAutoscaler.autoscaling":    {},
 	"Ingress.networking.k8s.io":              {},
@@ -70,20 +72,22 @@ var effects = map[string]map[string]Effect{
 	"Job.batch": {
 		"spec.completions": Replaces, "spec.parallelism": Replaces, "spec.selector": Replaces, "spec.template": Replaces,
 		"spec.completionMode": Refused, "spec.podFailurePolicy": Refused, "spec.successPolicy": Refused, "spec.backoffLimitPerIndex": Refused,
-		"spec.maxFailedIndexes": Refused, "spec.managedBy": Refused, "spec.podReplacementPolicy": InPlace,
+		"spec.maxFailedIndexes": Refused, "spec.managedBy": Refused,
 	},
-	"LimitRange":                            {},
-	"ListenerSet.gateway.networking.k8s.io": {},
-	"Namespace":                             {},
-	"NetworkPolicy.networking.k8s.io":       {},
-	"ObjectStore.barmancloud.cnpg.io":       {},
+	"Kustomization.kustomize.toolkit.fluxcd.io": {},
+	"LimitRange":                             {},
+	"ListenerSet.gateway.networking.k8s.io":  {},
+	"Namespace":                              {},
+	"NetworkPolicy.networking.k8s.io":        {},
+	"OCIRepository.source.toolkit.fluxcd.io": {},
+	"ObjectStore.barmancloud.cnpg.io":        {},
 	"PersistentVolumeClaim": {
 		"spec": Refused, "spec.accessModes": Replaces, "spec.selector": Replaces, "spec.storageClassName": Replaces, "spec.volumeName": Replaces,
 		"spec.resources.requests.storage": InPlace, "spec.volumeAttributesClassName": InPlace,
 	},
 	"PodDisruptionBudget.policy":           {},
 	"PodMonitor.monitoring.coreos.com":     {},
-	"Pooler.postgresql.cnpg.io":            {"spec.cluster.name": Refused},
+	"Pooler.postgresql.cnpg.io":            {"spec.cluster": Refused, "spec.serviceAccountName": Refused},
 	"PriorityClass.scheduling.k8s.io":      {"value": Refused, "preemptionPolicy": Refused},
 	"PrometheusRule.monitoring.coreos.com": {},
 	"ResourceQuota":                        {"spec.scopes": Replaces, "spec.scopeSelector": Refused},
@@ -92,13 +96,13 @@ var effects = map[string]map[string]Effect{
 		"roleRef": Replaces,
 	},
 	"RuntimeClass.node.k8s.io":             {"handler": Refused},
-	"ScheduledBackup.postgresql.cnpg.io":   {},
+	"ScheduledBackup.postgresql.cnpg.io":   {"spec.cluster": Refused},
 	"Secret":                               {"type": Replaces},
 	"Service":                              {"spec.clusterIP": Replaces, "spec.clusterIPs": Refused, "spec.ipFamilies": Refused, "spec.loadBalancerClass": Refused},
 	"ServiceAccount":                       {},
 	"ServiceMonitor.monitoring.coreos.com": {},
 	"StatefulSet.apps": {
-		"spec": InPlace, "spec.podManagementPolicy": Replaces, "spec.revisionHistoryLimit": Replaces, "spec.selector": Replaces,
+		"spec.podManagementPolicy": Replaces, "spec.revisionHistoryLimit": Replaces, "spec.selector": Replaces,
 		"spec.serviceName": Replaces, "spec.volumeClaimTemplates": Replaces, "spec.template": Restarts,
 	},
 	"StorageClass.storage.k8s.io": {
@@ -126,7 +130,7 @@ func Foresee(before, after []byte) (Effect, error) {
 	worst := InPlace
 	fields := compareFields(set, b, a)
 	for _, f := range append(fields, writtenOtherwise(b, a, fields)...) {
-		worst = max(worst, effectOf(b, a, f.Path))
+		worst = max(worst, effectOf(b, a, &f))
 	}
 	return worst, nil
 }
@@ -149,9 +153,9 @@ func writtenOtherwise(before, after *object, fields []Field) []Field {
 }
 
 // effectOf is the effect of one field that differs.
-func effectOf(before, after *object, path string) Effect {
+func effectOf(before, after *object, f *Field) Effect {
 	known, ok := effects[after.GroupKind().String()]
-	at := steps(path)
+	at := steps(f.Path)
 	switch {
 	case at[0] == "apiVersion" && before.GroupVersionKind != after.GroupVersionKind:
 		return Replaces // the provider knows the object by it
@@ -159,12 +163,11 @@ func effectOf(before, after *object, path string) Effect {
 		return InPlace
 	case !ok:
 		return Replaces
-	case frozen(before) && (at[0] == "data" || at[0] == "binaryData" || at[0] == "stringData" || at[0] == "immutable"):
-		if at[0] == "immutable" {
-			return Refused
-		}
+	case frozen(before) && !frozen(after):
+		return Refused
+	case frozen(after) && (at[0] == "data" || at[0] == "binaryData" || at[0] == "stringData"):
 		return Replaces
-	case !described(after.GroupVersionKind, path):
+	case !described(after.GroupVersionKind, f.Path):
 		return Replaces // of a version that is not known here
 	}
 	whole := strings.Join(at, ".")
@@ -180,7 +183,10 @@ func effectOf(before, after *object, path string) Effect {
 			effect = max(effect, e)
 		}
 	}
-	if after.Kind == "PersistentVolumeClaim" && whole == "spec.resources.requests.storage" && smaller(flow(value(after.tree, path)), flow(value(before.tree, path))) {
+	if effect == Refused && (f.Before == "" || f.After == "") && strings.Count(after.Group, ".") > 0 && !strings.HasSuffix(after.Group, ".k8s.io") {
+		return InPlace // a definition's rule compares two values
+	}
+	if after.Kind == "PersistentVolumeClaim" && whole == "spec.resources.requests.storage" && (f.After == "" || smaller(f.After, f.Before)) {
 		return Refused
 	}
 	return effect
@@ -265,10 +271,5 @@ func value(tree map[string]any, path string) any {
 
 // smaller tells whether a quantity, as a field shows it, is smaller than another one.
 func smaller(a, b string) bool {
-	qa, err := resource.ParseQuantity(strings.Trim(a, `"`))
-	if err != nil {
-		return false
-	}
-	qb, err := resource.ParseQuantity(strings.Trim(b, `"`))
-	return err == nil && qa.Cmp(qb) < 0
+	return render.Quantity(strings.Trim(a, `"`)).Less(render.Quantity(strings.Trim(b, `"`)))
 }

@@ -45,14 +45,19 @@ func judge(before, after *object, fields []Field, whole bool) ruling {
 			worst = r
 		}
 	}
+	if at := render.Shrunk(before.tree, after.tree); at != "" && render.HoldsData(after.GroupKind()) && worst.loss != render.Replaced && !worst.refused {
+		return ruling{DataAtRisk, strings.TrimPrefix(at, ".") + " " + shrinking, "", true} // deploying refuses it too
+	}
 	return worst
 }
+
+const shrinking = "becomes smaller, and no volume can: keep the size, or move the data to a new object"
 
 // fieldRuling rules on one field of an object that stays.
 func fieldRuling(before, after *object, f *Field) ruling {
 	kind := after.GroupKind()
 	at := strings.Join(steps(f.Path), ".")
-	effect := effectOf(before, after, f.Path)
+	effect := effectOf(before, after, f)
 	switch {
 	case effect == Refused && render.HoldsData(kind):
 		return ruling{DataAtRisk, "the API server refuses it: only an object that is made again, without its data, could have it", "", true}
@@ -165,6 +170,8 @@ func removed(o *object) ruling {
 	switch {
 	case render.HoldsData(o.GroupKind()):
 		return ruling{DataAtRisk, "it is deleted, with all that is in it", render.Deleted, false}
+	case kind == "Kustomization.kustomize.toolkit.fluxcd.io":
+		return ruling{DataAtRisk, "all that it has applied is deleted with it, where it prunes", render.Deleted, false}
 	case kind == "CustomResourceDefinition.apiextensions.k8s.io":
 		return ruling{DataAtRisk, "every object of its kind is deleted with it, in all namespaces", render.Deleted, false}
 	case effects[kind] == nil:

@@ -27,8 +27,6 @@ const (
 const (
 	openChanges = 10 // of a verdict; the others are folded
 	mostItems   = 20
-	mostReach   = 40 // lines of who reaches whom
-	mostParties = 5  // fleets of one change
 	mostFields  = 12
 	mostValue   = 240 // characters of a value
 	mostWords   = 600 // characters of a reason
@@ -129,7 +127,7 @@ func (m *markdown) missing(list []Missing) {
 	}
 	m.line("> [!CAUTION]")
 	m.line("> **" + count(len(list), "acknowledgement") + plural(len(list), " is", " are") + " missing: this must not be deployed.**")
-	m.list("> ", reasons(list, true), "reasons", reasonsSize)
+	m.list("> ", reasons(list), "reasons", reasonsSize)
 	lines, left, room := map[string][]string{}, 0, linesSize
 	var fleets []string
 	for _, l := range list {
@@ -149,12 +147,9 @@ func (m *markdown) missing(list []Missing) {
 		}
 		lines[l.Fleet] = append(lines[l.Fleet], line)
 	}
-	for len(fleets) > 0 {
-		same := slices.DeleteFunc(slices.Clone(fleets), func(f string) bool { return !slices.Equal(lines[f], lines[fleets[0]]) })
-		m.line(">\n> Take the change back, or have it reviewed: put into `Acknowledged` of the " + plural(len(same), "fleet ", "fleets ") +
-			someCode(same, 20) + " in `tenants/`, with the reason\n>")
-		m.line(quoted("> ", fence("go", lines[fleets[0]])))
-		fleets = slices.DeleteFunc(fleets, func(f string) bool { return slices.Contains(same, f) })
+	for _, fleet := range fleets {
+		m.line(">\n> Take the change back, or have it reviewed: put into `Acknowledged` of the fleet " + code(fleet) + " in `tenants/`, with the reason\n>")
+		m.line(quoted("> ", fence("go", lines[fleet])))
 	}
 	if left > 0 {
 		m.line(fmt.Sprintf(">\n> and %d more lines like these: %s", left, m.rest))
@@ -168,7 +163,7 @@ func (m *markdown) acknowledged(list []Missing) {
 	}
 	m.line("> [!WARNING]")
 	m.line("> **" + count(len(list), "danger") + plural(len(list), " is", " are") + " acknowledged in `tenants/`.**")
-	m.list("> ", reasons(list, false), "reasons", reasonsSize)
+	m.list("> ", reasons(list), "reasons", reasonsSize)
 	m.line("")
 }
 
@@ -177,64 +172,47 @@ func (m *markdown) leftover(list []Missing) {
 		return
 	}
 	m.line("**" + count(len(list), "acknowledgement") + plural(len(list), " covers", " cover") + " nothing here**, and can go once deployed:\n")
-	m.list("", reasons(list, false), "of them", leftoverSize)
+	m.list("", reasons(list), "of them", leftoverSize)
 	m.line("")
 }
 
-// reasons tells of acknowledgements, in one sentence of those that differ by fleet or namespace only. refusable are
-// those that may have no line.
-func reasons(list []Missing, refusable bool) []string {
+// reasons tells of acknowledgements, in one sentence of those that differ by the namespace only.
+func reasons(list []Missing) []string {
 	type reason struct {
-		object, loss, why string
-		permitted, named  bool
+		fleet, object, loss, why string
+		permitted, named         bool
 	}
-	type objects struct{ names, fleets []string }
-	all := map[reason]*objects{}
+	objects := map[reason][]string{}
 	var order []reason
 	for _, l := range list {
-		key := reason{l.Object, l.Loss, l.Why, l.Line != "" || !refusable, false}
+		key := reason{l.Fleet, l.Object, l.Loss, l.Why, l.Line != "", false}
 		name := ""
 		if parts := strings.SplitN(l.Object, "/", 3); len(parts) == 3 {
 			name, key.object = parts[0], parts[1]+"/"+parts[2]
 		} else if len(parts) == 2 {
 			name, key.object, key.named = parts[1], parts[0], true
 		}
-		o := all[key]
-		if o == nil {
-			o = &objects{}
-			all[key] = o
+		if objects[key] == nil {
 			order = append(order, key)
 		}
-		if !slices.Contains(o.fleets, l.Fleet) {
-			o.fleets = append(o.fleets, l.Fleet)
-		}
-		if !slices.Contains(o.names, name) {
-			o.names = append(o.names, name)
-		}
+		objects[key] = append(objects[key], name)
 	}
 	var sentences []string
 	for _, key := range order {
-		o := all[key]
-		of := " of "
+		what := code(key.object) + " of " + someCode(objects[key], 5)
 		if key.named {
-			of = " "
+			what = code(key.object) + " " + someCode(objects[key], 5)
 		}
-		what := code(key.object) + of + someCode(o.names, 5) + " in " + someCode(o.fleets, 5)
 		if key.loss != "" {
 			what += " (" + prose(strings.ToLower(clip(key.loss, mostName))) + ")"
 		}
-		if !key.permitted {
-			what += ", **which nothing permits**"
-		}
-		sentences = append(sentences, what+": "+prose(key.why))
+		sentences = append(sentences, what+" in "+code(key.fleet)+": "+prose(key.why))
 	}
 	return sentences
 }
 
 // reach says who reaches whom otherwise than before.
 func (m *markdown) reach(fleets []Fleet) {
-	names := map[string][]string{} // of the fleets, by what changes in them
-	var order []string
 	for _, f := range fleets {
 		var lines []string
 		for _, r := range f.reach() {
@@ -243,28 +221,21 @@ func (m *markdown) reach(fleets []Fleet) {
 			}
 			lines = append(lines, "  "+r.sender())
 			for _, c := range r.cells {
-				for _, traffic := range c.gone() {
-					lines = append(lines, "- "+c.place()+": "+traffic)
+				if c.before != "" && c.changed() {
+					lines = append(lines, "- "+c.place()+": "+c.before)
 				}
-				for _, traffic := range c.come() {
-					lines = append(lines, "+ "+c.place()+": "+traffic)
+				if c.after != "" && c.changed() {
+					lines = append(lines, "+ "+c.place()+": "+c.after)
 				}
 			}
 		}
 		if len(lines) == 0 {
 			continue
 		}
-		if n := len(lines); n > mostReach {
-			lines = append(lines[:mostReach:mostReach], fmt.Sprintf("  # and %d more lines", n-mostReach))
+		if n := len(lines); n > 40 {
+			lines = append(lines[:40:40], fmt.Sprintf("  # and %d more lines", n-40))
 		}
-		text := fence("diff", clipped(lines)) + "\n"
-		if names[text] == nil {
-			order = append(order, text)
-		}
-		names[text] = append(names[text], f.Name)
-	}
-	for _, text := range order {
-		text = "### Who reaches whom in " + someCode(names[text], 5) + "\n\n" + text
+		text := "### Who reaches whom in " + code(f.Name) + "\n\n" + fence("diff", clipped(lines)) + "\n"
 		if len(text) <= m.size/8 && m.b.Len()+len(text) <= m.size/2 {
 			m.line(text)
 		}
@@ -345,57 +316,30 @@ func (m *markdown) section(s section) (shown int, full bool) {
 
 // head says who has the changes of a group. It unfolds to all the units where they are many and there is room.
 func (m *markdown) head(g group) string {
-	var short, tagged, all []string
-	for _, p := range g.parties {
-		in := " in " + someCode(p.Fleets, 5)
-		tags := " in " + strings.Join(mapped(p.Fleets[:min(5, len(p.Fleets))], tag), ", ")
-		n := len(p.Units)
-		if n == 1 {
-			short = append(short, "**"+code(p.Units[0])+"**"+in)
-			tagged = append(tagged, "<b>"+tag(p.Units[0])+"</b>"+tags)
-			continue
-		}
-		what := count(n, "unit")
-		short = append(short, "**"+what+"**"+in+": "+someCode(p.Units, 3))
-		tagged = append(tagged, "<b>"+what+"</b>"+tags)
-		if n > 4 {
-			tagged[len(tagged)-1] += fmt.Sprintf(": %s and %d more", strings.Join(mapped(p.Units[:3], tag), ", "), n-3)
-		}
-		if names := visible(strings.Join(p.Units, ", ")); n > 4 && !slices.Contains(all, names) {
-			all = append(all, names)
-		}
+	n := len(g.units)
+	switch {
+	case n == 1 && g.outlier:
+		return "**Outlier " + code(g.units[0]) + "** in " + code(g.fleet) + "\n\n"
+	case n == 1:
+		return "**" + code(g.units[0]) + "** in " + code(g.fleet) + "\n\n"
 	}
-	unlike := ""
+	what := count(n, "unit")
 	if g.outlier {
-		unlike = ", unlike most"
+		what = fmt.Sprintf("%d outliers", n)
 	}
-	key := strings.Join(all, "\x00")
-	size := len(key) + 200
-	if all == nil || m.listed[key] || len(short) > mostParties || m.lists+size > unitsSize {
-		if n := len(short); n > mostParties {
-			short = append(short[:mostParties:mostParties], fmt.Sprintf("%d more fleets", n-mostParties))
-		}
-		return strings.Join(short, "; ") + unlike + "\n\n"
+	names := visible(strings.Join(g.units, ", "))
+	key := g.fleet + "\x00" + names
+	inside := span(names) + "\n\n</details>\n\n"
+	if n <= 4 || m.listed[key] || m.lists+len(inside) > unitsSize {
+		return "**" + what + "** in " + code(g.fleet) + ": " + someCode(g.units, 3) + "\n\n"
 	}
 	m.listed[key] = true
-	m.lists += size
-	for i := range all {
-		all[i] = span(all[i])
+	m.lists += len(inside)
+	tag := func(text string) string {
+		return "<code>" + html.EscapeString(clip(visible(text), mostName)) + "</code>"
 	}
-	return summary(strings.Join(tagged, "; ")+unlike) + strings.Join(all, "\n\n") + "\n\n</details>\n\n"
-}
-
-func mapped(list []string, f func(string) string) []string {
-	var all []string
-	for _, s := range list {
-		all = append(all, f(s))
-	}
-	return all
-}
-
-// tag is the text as code, in HTML.
-func tag(text string) string {
-	return "<code>" + html.EscapeString(clip(visible(text), mostName)) + "</code>"
+	first := tag(g.units[0]) + ", " + tag(g.units[1]) + ", " + tag(g.units[2])
+	return summary(fmt.Sprintf("<b>%s</b> in %s: %s and %d more", what, tag(g.fleet), first, n-3)) + inside
 }
 
 // changes writes one change, or several that are alike; told is the reason of the one before.
