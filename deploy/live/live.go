@@ -5,11 +5,13 @@ package live
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -60,8 +62,14 @@ func Open(fleet string) (*Cluster, error) {
 	}, nil
 }
 
-// Deployed is the digest of every unit that the cluster has, by one list call. A unit whose last deploy did
-// not end has none: the release is applied last.
+// changing is the annotation of a release while its unit is changed.
+const changing = "tenantry.dev/changing"
+
+// Changing is what stands for the digest of a unit that is being changed, or of which a change did not end.
+const Changing = "changing"
+
+// Deployed is the digest of every unit that the cluster has, by one list call. A unit whose first deploy did not end
+// has none: the release is applied last.
 func (c *Cluster) Deployed(ctx context.Context) (map[string]string, error) {
 	list, err := c.client.CoreV1().ConfigMaps("").List(ctx, metav1.ListOptions{LabelSelector: "tenantry.dev/release=true,app.kubernetes.io/part-of=" + c.fleet})
 	if err != nil {
@@ -69,9 +77,33 @@ func (c *Cluster) Deployed(ctx context.Context) (map[string]string, error) {
 	}
 	digests := map[string]string{}
 	for _, release := range list.Items {
-		digests[release.Labels["app.kubernetes.io/instance"]] = release.Data["digest"]
+		unit := release.Labels["app.kubernetes.io/instance"]
+		digests[unit] = release.Data["digest"]
+		if release.Annotations[changing] != "" {
+			digests[unit] = Changing
+		}
 	}
 	return digests, nil
+}
+
+// Change notes at a unit's release that the unit is being changed, or no longer is. Else a change that fails and is
+// then taken back would be taken for what was deployed before it.
+func (c *Cluster) Change(ctx context.Context, unit render.Unit, begin bool) error {
+	i := slices.IndexFunc(unit.Files, func(f render.File) bool { return f.Object.GetLabels()["tenantry.dev/release"] != "" })
+	if i < 0 {
+		return fmt.Errorf("%s.%s has no release", unit.Fleet, unit.Name)
+	}
+	value := "null"
+	if begin {
+		value = `"true"`
+	}
+	release := unit.Files[i].Object
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, changing, value)
+	_, err := c.client.CoreV1().ConfigMaps(release.GetNamespace()).Patch(ctx, release.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "tenantry-changing"})
+	if err != nil {
+		return fmt.Errorf("noting at the release of %s.%s that it changes: %w", unit.Fleet, unit.Name, err)
+	}
+	return nil
 }
 
 // Get returns the live object that a golden one describes; nil when there is none, or not even its kind.

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,8 +32,17 @@ var (
 
 const providerName = "pulumi-resource-kubernetes"
 
-// findPulumi is Pulumi's CLI on the PATH, if it and the provider are new enough.
+// findPulumi is Pulumi's CLI on the PATH, if it and the provider are new enough. Both are asked at once.
 func findPulumi(ctx context.Context) (auto.PulumiCommand, error) {
+	var old error // the provider, or what else is wrong with it
+	var provider sync.WaitGroup
+	provider.Go(func() { old = checkProvider(ctx) })
+	cli, err := findCLI()
+	provider.Wait()
+	return cli, cmp.Or(err, old)
+}
+
+func findCLI() (auto.PulumiCommand, error) {
 	if _, err := exec.LookPath("pulumi"); err != nil {
 		return nil, fmt.Errorf("there is no pulumi on the PATH: install Pulumi %s or newer, or build it with: go -C local run . build", cliVersion)
 	}
@@ -42,18 +53,22 @@ func findPulumi(ctx context.Context) (auto.PulumiCommand, error) {
 	if cli.Version().LT(cliVersion) {
 		return nil, fmt.Errorf("the pulumi on the PATH is %s: install %s or newer", cli.Version(), cliVersion)
 	}
+	return cli, nil
+}
+
+func checkProvider(ctx context.Context) error {
 	path, err := exec.LookPath(providerName)
 	if err != nil {
-		return cli, nil //nolint:nilerr // Pulumi has it in its own folder or installs the version that the program names
+		return nil //nolint:nilerr // Pulumi has it in its own folder or installs the version that the program names
 	}
 	version, err := versionOf(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s for its version: %w", path, err)
+		return fmt.Errorf("asking %s for its version: %w", path, err)
 	}
 	if version.LT(providerVersion) {
-		return nil, fmt.Errorf("%s is %s: install %s or newer, or take it off the PATH and let Pulumi install it", path, version, providerVersion)
+		return fmt.Errorf("%s is %s: install %s or newer, or take it off the PATH and let Pulumi install it", path, version, providerVersion)
 	}
-	return cli, nil
+	return nil
 }
 
 // versionOf starts a provider, asks it, and ends it.
@@ -88,18 +103,24 @@ func versionOf(ctx context.Context, path string) (version semver.Version, err er
 	return semver.ParseTolerant(info.GetVersion())
 }
 
-// A terse command leaves out what the Automation API asks after each update and nobody here reads: the
-// stack's outputs and its history. Each costs the start of a process.
-type terse struct{ auto.PulumiCommand }
+// A terse command leaves out what the Automation API asks and nobody here needs to know: after each update the
+// stack's outputs and its history, and before one whether a stack is there that the cluster says was deployed. Each
+// costs the start of a process.
+type terse struct {
+	auto.PulumiCommand
+	deployed func(stack string) bool
+}
 
 // Run is auto.PulumiCommand's.
 func (t terse) Run(ctx context.Context, dir string, stdin io.Reader, stdout, stderr []io.Writer, env []string, args ...string) (string, string, int, error) {
 	if len(args) > 1 && args[0] == "stack" {
-		switch args[1] {
-		case "output":
+		switch {
+		case args[1] == "output":
 			return "{}", "", 0, nil
-		case "history":
+		case args[1] == "history":
 			return "[]", "", 0, nil
+		case args[1] == "select" && t.deployed(args[len(args)-1]):
+			return "", "", 0, nil
 		}
 	}
 	return t.PulumiCommand.Run(ctx, dir, stdin, stdout, stderr, env, args...)

@@ -16,6 +16,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/tenantry/tenantry/deploy/live"
 	"github.com/tenantry/tenantry/render"
 )
 
@@ -48,7 +49,16 @@ func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map
 		}
 		if changes := planned.counts; len(changes) == 1 && changes[string(apitype.OpSame)] > 0 {
 			o.result, o.changes = "unchanged", changes
+			if c.deployed[unit.Name] == live.Changing {
+				return c.cluster.Change(ctx, unit, false)
+			}
 			return nil
+		}
+		deployed := c.deployed[unit.Name] != ""
+		if deployed {
+			if err := c.cluster.Change(ctx, unit, true); err != nil {
+				return err
+			}
 		}
 		applied := &plan{}
 		err = watch(func(stream chan<- events.EngineEvent) error {
@@ -65,6 +75,11 @@ func (c *call) one(ctx context.Context, unit render.Unit, secrets map[string]map
 		o.changes = applied.counts
 		if err != nil {
 			return applied.failure(err)
+		}
+		if deployed {
+			if err := c.cluster.Change(ctx, unit, false); err != nil {
+				return err
+			}
 		}
 		o.result = "applied"
 		return nil
@@ -84,6 +99,9 @@ func (c *call) plan(ctx context.Context, stack auto.Stack) (*plan, error) {
 			_, err := stack.Preview(ctx, options...)
 			return err
 		}, p.read)
+		if auto.IsSelectStack404Error(err) { // see terse
+			return nil, fmt.Errorf("%s is deployed, and there is no state of it in %s: run recover, which builds it again, or name the backend that has it with -state", stack.Name(), c.state)
+		}
 		if refusal := p.refusal(c.fleet, time.Now()); refusal != nil {
 			return nil, refusal
 		}
@@ -178,9 +196,6 @@ func (c *call) open(ctx context.Context, dir, unit string, run pulumi.RunFunc) (
 		}
 	}
 	stack, err = auto.SelectStack(ctx, name, w)
-	if auto.IsSelectStack404Error(err) && c.verb == "up" && c.deployed[unit] != "" {
-		return stack, false, fmt.Errorf("%s is deployed, and there is no state of it in %s: run recover, which builds it again, or name the backend that has it with -state", name, c.state)
-	}
 	if auto.IsSelectStack404Error(err) {
 		fresh = true
 		stack, err = auto.NewStack(ctx, name, w)
