@@ -18,7 +18,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help gen check verify score up test testdeploy e2e engine browser typescript fuzz bench lint vuln fmt tidy release
+.PHONY: help gen check verify score up test testdeploy e2e browser typescript fuzz bench benchapply lint vuln fmt tidy release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,12 +46,13 @@ test: ## run the tests of the root module (RACE= where there is no C compiler)
 testdeploy: ## run the tests of deploy/, which compile Pulumi's SDK
 	go -C deploy test ./...
 
-e2e: ## apply every golden file to a real control plane (the first time compiles Kubernetes and Pulumi: half an hour)
+e2e: ## apply, change, break and mend fleets on a real control plane (the first time compiles Kubernetes and Pulumi: half an hour)
 	@go -C local run . build >/dev/null
-	go -C local test -count=1 -p 1 -timeout 40m ./...
+	go -C local test -count=1 -p 1 -timeout 20m -skip '^TestEngine$$' ./...
+	go -C local test -count=1 -timeout 30m -parallel 4 -v -run '^TestEngine$$' ./engine | grep -v '^ *=== '
 
-engine: ## deploy, change, break and mend fleets with the real Pulumi engine (20 minutes; not part of CI yet)
-	go -C local test -tags engine -count=1 -timeout 60m ./engine
+benchapply: ## measure deploying against kubectl (ten minutes; see docs/performance.md)
+	go -C local test -run '^$$' -bench Apply -benchtime 1x -timeout 30m ./engine
 
 browser: ## hold the page and the comment of a review against a real browser (needs Chromium or Chrome)
 	go -C local/browser test -count=1 ./...

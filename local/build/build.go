@@ -35,6 +35,8 @@ var (
 	ControlPlane = Program{dir: "controlplane", binary: "controlplane"}
 	// Kwok simulates nodes.
 	Kwok = Program{dir: "kwok", binary: "kwok"}
+	// Kubectl is Kubernetes' command.
+	Kubectl = Program{dir: "kubectl", binary: "kubectl"}
 	// Pulumi is Pulumi's command.
 	Pulumi = Program{dir: "pulumi", binary: "pulumi"}
 	// Provider is Pulumi's Kubernetes provider. Pulumi takes it from PATH.

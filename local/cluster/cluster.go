@@ -36,7 +36,7 @@ import (
 )
 
 // patience is how long one component may take until it is ready.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Options of a control plane. The zero value is one that leaves nothing behind.
 type Options struct {

@@ -1,5 +1,3 @@
-//go:build engine
-
 // Package engine_test runs the deploy command as people run it: as a process, with Pulumi's engine and Kubernetes
 // provider, on a real control plane.
 package engine_test

@@ -1,5 +1,3 @@
-//go:build engine
-
 package engine_test
 
 import (
@@ -10,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,7 +78,11 @@ func testKills(t *testing.T, w *world) {
 	for i, unit := range units {
 		n := r.command(t, "up", "-format", "json", unit)
 		n.start(t)
-		lines, more := 1+random.IntN(30), time.Duration(random.IntN(300))*time.Millisecond
+		events := len(r.names(unit)) // at least, of a unit that is new
+		if slices.Contains(there, unit) {
+			events = 4
+		}
+		lines, more := 1+random.IntN(events), time.Duration(random.IntN(100))*time.Millisecond
 		victim := "deploy"
 		if i%2 == 1 {
 			victim = "pulumi"
@@ -102,7 +105,7 @@ func testKills(t *testing.T, w *world) {
 		tick.Stop()
 		<-ended
 		got := n.result(t)
-		if done := strings.Contains(got.stdout, `"summary"`); hit && !done {
+		if hit && !strings.Contains(got.stdout, `"result":"applied"`) {
 			halfway++
 		}
 		t.Logf("%s: %s killed %s after %d events: %t, exit code %d", unit, victim, more, lines, hit, got.code)
@@ -220,6 +223,25 @@ func testFailures(t *testing.T, w *world) {
 		mend()
 		r.mends(t, "policed")
 	})
+	t.Run("a change that fails and is taken back", func(t *testing.T) {
+		before, after := spec{Tenants: map[string][]string{"reverted": nil}}, spec{Tenants: map[string][]string{"reverted": {"memory", "a tool"}}}
+		r := w.repository(t, trial, before)
+		r.must(t, "up", "reverted")
+		was := r.complete(t, "reverted")
+		mend := w.refuse(t, "reverted")
+		got := w.repository(t, trial, after).run(t, "up", "reverted")
+		mend()
+		if now := changes(was, r.look(t, "reverted")); got.code != 1 || now["reverted/Deployment/api"] != "update" {
+			t.Fatalf("want that it fails half-way: %v, %s", now, got)
+		}
+		if row := r.must(t, "up", "reverted").row("reverted"); !slices.Contains(row, "applied") {
+			t.Errorf("the table says %q", row)
+		}
+		r.settled(t, "reverted")
+		if again := r.must(t, "up", "reverted"); again.stdout != "" {
+			t.Errorf("up without -all: %s", again)
+		}
+	})
 	t.Run("a passphrase that is not the state's", func(t *testing.T) {
 		s := spec{Tenants: map[string][]string{"encrypted": nil}}
 		w.repository(t, trial, s).must(t, "up", "encrypted")
@@ -325,7 +347,7 @@ func testLostState(t *testing.T, w *world) {
 	t.Run("up refuses", func(t *testing.T) {
 		got := r.run(t, append([]string{"up", "-all"}, units...)...)
 		for _, unit := range units {
-			if want := unit + " is deployed, and there is no state of it in "; !strings.HasPrefix(errorOf(t, got, unit), "opening the stack: trial."+want) || got.code != 1 {
+			if want := unit + " is deployed, and there is no state of it in "; !strings.HasPrefix(errorOf(t, got, unit), "trial."+want) || got.code != 1 {
 				t.Errorf("want exit code 1 and %q: %s", want, got)
 			}
 		}

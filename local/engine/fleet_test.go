@@ -1,5 +1,3 @@
-//go:build engine
-
 package engine_test
 
 import (
@@ -23,6 +21,7 @@ const trial = "trial"
 // A spec is what a test has written in tenants/. The test and the commands that it runs make the same fleets of it.
 type spec struct {
 	Example      bool                // the fleets of this repository, and nothing else
+	Copies       int                 // of initech, which needs no operator, in staging
 	Tenants      map[string][]string // by name: the edits that tell one from small
 	Rings        []render.Ring
 	Acknowledged []render.Acknowledgement
@@ -31,6 +30,9 @@ type spec struct {
 func (s spec) fleets() []render.Fleet {
 	if s.Example {
 		return tenants.Fleets()
+	}
+	if s.Copies > 0 {
+		return []render.Fleet{copies(s.Copies)}
 	}
 	f := render.Fleet{
 		Name:         trial,
@@ -50,6 +52,22 @@ func (s spec) fleets() []render.Fleet {
 		f.Tenants = append(f.Tenants, t)
 	}
 	return []render.Fleet{f}
+}
+
+// copies is staging with initech alone, many times.
+func copies(n int) render.Fleet {
+	fleets := tenants.Fleets()
+	f := fleets[slices.IndexFunc(fleets, func(f render.Fleet) bool { return f.Name == "staging" })]
+	initech := f.Tenants[slices.IndexFunc(f.Tenants, func(t render.Tenant) bool { return t.Name == "initech" })]
+	edge := initech.Edge.(render.Ingress)
+	f.Name, f.Rings, f.Tenants = trial, nil, nil
+	for i := range n {
+		initech.Name = fmt.Sprintf("copy-%03d", i)
+		edge.Host = initech.Name + ".example.com"
+		initech.Edge = edge
+		f.Tenants = append(f.Tenants, initech)
+	}
+	return f
 }
 
 // settings ask for one secret.

@@ -1,5 +1,3 @@
-//go:build engine
-
 package engine_test
 
 import (
@@ -17,7 +15,7 @@ import (
 )
 
 // processesOf is every process of a run that has not ended, whoever its parent has become.
-func processesOf(t *testing.T, id string) map[int]string {
+func processesOf(t testing.TB, id string) map[int]string {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {

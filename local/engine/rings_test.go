@@ -1,5 +1,3 @@
-//go:build engine
-
 package engine_test
 
 import (
@@ -132,7 +130,8 @@ func (w *world) refuse(t *testing.T, namespace string) (mend func()) {
 		})
 }
 
-// police makes the API server refuse to create a resource in a namespace until mend is called. create tries to.
+// police makes the API server refuse to create a resource in a namespace until mend is called, though not to preview
+// that. create tries to, elsewhere.
 func (w *world) police(t *testing.T, namespace string, resource admissionv1.Rule, refused admissionv1.Validation, create func(context.Context, string) error) (mend func()) {
 	t.Helper()
 	policies := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
@@ -142,7 +141,7 @@ func (w *world) police(t *testing.T, namespace string, resource admissionv1.Rule
 	if _, err := w.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: probed}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	refused.Expression = fmt.Sprintf("!(request.namespace in [%q, %q])", namespace, probed)
+	refused.Expression = fmt.Sprintf("request.namespace != %q && (request.namespace != %q || request.dryRun)", probed, namespace)
 	_, err := policies.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
 		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
 			Operations: []admissionv1.OperationType{admissionv1.Create}, Rule: resource,

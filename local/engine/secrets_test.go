@@ -1,11 +1,11 @@
-//go:build engine
-
 package engine_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -95,7 +95,7 @@ func testSecrets(t *testing.T, w *world) {
 			needles[text] = where + ", in base64"
 		}
 	}
-	files, size := 0, 0
+	files, unpacked, size := 0, 0, 0
 	err := filepath.WalkDir(w.suite.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
@@ -109,16 +109,26 @@ func testSecrets(t *testing.T, w *world) {
 		for _, hit := range hits(data, needles) {
 			t.Errorf("%s has %s", path, hit)
 		}
+		if packed, err := gzip.NewReader(bytes.NewReader(data)); err == nil { // such as the logs of Pulumi
+			unpacked++
+			data, _ = io.ReadAll(packed) // whose writer may have been killed
+			for _, hit := range hits(data, needles) {
+				t.Errorf("%s has, compressed, %s", path, hit)
+			}
+		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d values, %d of them derived from the master key, are in none of %d files with %d bytes", len(values), generated, files, size)
-	for _, part := range []string{"runs/*/stdout", "runs/*/stderr", "runs/*/tmp/tenantry-*", "repositories/*/golden/trial", "state.trial/.pulumi/stacks", "home/pulumi"} {
+	t.Logf("%d values, %d of them derived from the master key, are in none of %d files, %d of them compressed, with %d bytes", len(values), generated, files, unpacked, size)
+	for _, part := range []string{"runs/*/stdout", "runs/*/stderr", "runs/*/tmp/tenantry-*/home/plugins", "repositories/*/golden/trial", "state.trial/.pulumi/stacks", "home/pulumi"} {
 		if found, err := filepath.Glob(filepath.Join(w.suite.dir, filepath.FromSlash(part))); err != nil || len(found) == 0 {
 			t.Errorf("nothing was read of %s: %v", part, err)
 		}
+	}
+	if logs, err := filepath.Glob(filepath.Join(w.suite.dir, "runs", "*", "tmp", "tenantry-*", "home", "logs", "*")); err != nil || len(logs) > 0 {
+		t.Errorf("Pulumi logs what it does: %v, %v", logs, err)
 	}
 
 	// A test of the test: it finds a Secret as the API server has it, and a value in the middle of a line.

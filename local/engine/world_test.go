@@ -1,5 +1,3 @@
-//go:build engine
-
 package engine_test
 
 import (
@@ -57,7 +55,7 @@ type suite struct {
 	secrets      sync.Map // every value that any Secret had, and where
 }
 
-func newSuite(t *testing.T) *suite {
+func newSuite(t testing.TB) *suite {
 	t.Helper()
 	s := &suite{dir: t.TempDir()}
 	s.bin = filepath.Join(s.dir, "bin")
@@ -92,7 +90,7 @@ type world struct {
 }
 
 // newWorld starts a control plane for a fleet, with everything but the fleet.
-func newWorld(t *testing.T, s *suite, fleet render.Fleet) *world {
+func newWorld(t testing.TB, s *suite, fleet render.Fleet) *world {
 	t.Helper()
 	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(fleet), Contexts: []string{fleet.Name}, Progress: t.Output()})
 	if err != nil {
@@ -149,7 +147,7 @@ type repository struct {
 }
 
 // repository makes one with the fleet that a spec tells of.
-func (w *world) repository(t *testing.T, fleet string, s spec) *repository {
+func (w *world) repository(t testing.TB, fleet string, s spec) *repository {
 	t.Helper()
 	r := &repository{world: w, fleet: fleet, dir: filepath.Join(w.suite.dir, "repositories", fmt.Sprintf("%04d", w.repositories.Add(1)))}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
@@ -251,13 +249,13 @@ func (r result) String() string {
 }
 
 // command prepares a run of the deploy command.
-func (r *repository) command(t *testing.T, args ...string) *run {
+func (r *repository) command(t testing.TB, args ...string) *run {
 	t.Helper()
 	return r.process(t, append([]string{filepath.Join(r.bin, deployCommand), args[0], "-fleet", r.fleet}, args[1:]...)...)
 }
 
 // process prepares a process in a group of its own.
-func (r *repository) process(t *testing.T, args ...string) *run {
+func (r *repository) process(t testing.TB, args ...string) *run {
 	t.Helper()
 	id := fmt.Sprintf("%d-%04d", os.Getpid(), r.runs.Add(1)) // another process may run the same tests
 	n := &run{id: id, dir: filepath.Join(r.suite.dir, "runs", id)}
@@ -273,7 +271,7 @@ func (r *repository) process(t *testing.T, args ...string) *run {
 }
 
 // run runs the deploy command to its end.
-func (r *repository) run(t *testing.T, args ...string) result {
+func (r *repository) run(t testing.TB, args ...string) result {
 	t.Helper()
 	n := r.command(t, args...)
 	n.start(t)
@@ -281,7 +279,7 @@ func (r *repository) run(t *testing.T, args ...string) result {
 }
 
 // must runs the deploy command, which has to exit with 0.
-func (r *repository) must(t *testing.T, args ...string) result {
+func (r *repository) must(t testing.TB, args ...string) result {
 	t.Helper()
 	got := r.run(t, args...)
 	if got.code != 0 {
@@ -291,7 +289,7 @@ func (r *repository) must(t *testing.T, args ...string) result {
 }
 
 // pulumi runs Pulumi's own command to its end.
-func (r *repository) pulumi(t *testing.T, args ...string) result {
+func (r *repository) pulumi(t testing.TB, args ...string) result {
 	t.Helper()
 	n := r.process(t, append([]string{"env", "pulumi"}, args...)...) // env looks for it where the variable PATH says
 	n.start(t)
@@ -299,7 +297,7 @@ func (r *repository) pulumi(t *testing.T, args ...string) result {
 }
 
 // start starts a run. Its output goes to files, so that waiting for it is waiting for one process.
-func (n *run) start(t *testing.T) {
+func (n *run) start(t testing.TB) {
 	t.Helper()
 	for name, to := range map[string]*io.Writer{"stdout": &n.cmd.Stdout, "stderr": &n.cmd.Stderr} {
 		if *to != nil {
@@ -336,7 +334,7 @@ func (n *run) ended() <-chan struct{} {
 }
 
 // wait waits for the end of a run, and looks for what it has left.
-func (n *run) wait(t *testing.T) result {
+func (n *run) wait(t testing.TB) result {
 	t.Helper()
 	<-n.ended()
 	n.leavesNothing(t)
@@ -344,7 +342,7 @@ func (n *run) wait(t *testing.T) result {
 }
 
 // result is how a run that has ended did so.
-func (n *run) result(t *testing.T) result {
+func (n *run) result(t testing.TB) result {
 	t.Helper()
 	if n.hung {
 		t.Fatalf("%q took more than %s:\n%s%s", n.cmd.Args, patience, n.said(t, "stdout"), n.said(t, "stderr"))
@@ -353,7 +351,7 @@ func (n *run) result(t *testing.T) result {
 }
 
 // said is what a run has written so far.
-func (n *run) said(t *testing.T, name string) string {
+func (n *run) said(t testing.TB, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(n.dir, name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -363,7 +361,7 @@ func (n *run) said(t *testing.T, name string) string {
 }
 
 // leavesNothing fails if a process or a temporary file of a run is there after its end.
-func (n *run) leavesNothing(t *testing.T) {
+func (n *run) leavesNothing(t testing.TB) {
 	t.Helper()
 	if left := processesOf(t, n.id); len(left) > 0 {
 		t.Errorf("%q left the processes %v", n.cmd.Args, left)
@@ -378,7 +376,7 @@ func (n *run) leavesNothing(t *testing.T) {
 }
 
 // events are the lines of -format json.
-func (r result) events(t *testing.T) []runner.Event {
+func (r result) events(t testing.TB) []runner.Event {
 	t.Helper()
 	var all []runner.Event
 	for line := range strings.Lines(r.stdout) {
@@ -394,7 +392,7 @@ func (r result) events(t *testing.T) []runner.Event {
 }
 
 // eventually polls until check returns nil, and fails with its last error.
-func eventually(t *testing.T, check func(context.Context) error) {
+func eventually(t testing.TB, check func(context.Context) error) {
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
