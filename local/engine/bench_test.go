@@ -18,7 +18,6 @@ import (
 // kubectl then waits for is measured as well.
 func BenchmarkApply(b *testing.B) {
 	const few, many, fleet = 1, 20, 100
-	s := newSuite(b)
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
 		if kubectl, err = build.Kubectl.Binary(b.Context(), b.Output()); err != nil {
@@ -29,7 +28,7 @@ func BenchmarkApply(b *testing.B) {
 	for b.Loop() {
 		applied := map[string]time.Duration{}
 		b.Run("kubectl", func(b *testing.B) {
-			w := newWorld(b, s, all.fleets()[0])
+			w := newWorld(b, newSuite(b), all.fleets()[0])
 			r := w.repository(b, trial, all)
 			r.kubectl(b, kubectl, r.apply("platform")...)
 			measure := func(name string, units []string) {
@@ -52,7 +51,7 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportMetric(unchanged.Seconds(), "unchanged-s")
 		})
 		b.Run("up", func(b *testing.B) {
-			w := newWorld(b, s, all.fleets()[0])
+			w := newWorld(b, newSuite(b), all.fleets()[0])
 			r := w.repository(b, trial, all)
 			r.must(b, "up", "platform")
 			measure := func(name string, units []string) {
