@@ -22,7 +22,7 @@ type Facts struct {
 	// Cluster is where nodes, pods and Services have their addresses. Default: in any private range. That
 	// leaves out the API servers, and what a flow says is somewhere else.
 	Cluster []netip.Prefix
-	// Flows are the paths that are meant to be open, besides those within a namespace.
+	// Flows are the paths that are meant to be open. Within a namespace others may be open too.
 	Flows []Flow
 
 	// Kubernetes is the minor version that runs, such as "1.36".
@@ -80,6 +80,11 @@ func FactsOf(f *render.Fleet) Facts {
 	a.names(platform)
 	if c := f.Platform.Collector; c != nil {
 		a.flow("telemetry", app(render.PlatformUnit, "collector"), reachable(c.CIDRs), portOf(c.Endpoint))
+	}
+	if f.Platform.Garage != nil {
+		garage := app(render.PlatformUnit, "garage")
+		a.flow("replicas of the object store", garage, garage, 3901)
+		a.flow("provision of buckets", app(render.PlatformUnit, "garage-provision"), garage, 3903)
 	}
 	for i := range f.Tenants {
 		a.tenant(&f.Tenants[i])
@@ -167,15 +172,23 @@ func (a author) database(t *render.Tenant, application End) {
 		if prometheus != nil {
 			a.flow("metrics", peerEnd(*prometheus), instances, 9187)
 		}
-		if d.Pooler != nil {
+		a.flow("replicas of the database", instances, instances, 5432, 8000)
+		if d.Pooler == nil {
+			a.flow("database", application, instances, 5432)
+		} else {
 			pooler := End{Namespace: t.Name, Pods: equal(map[string]string{"cnpg.io/poolerName": "database-pooler"})}
 			a.servers(pooler)
+			a.flow("database", application, pooler, 5432)
+			a.flow("database", pooler, instances, 5432)
 			if prometheus != nil {
 				a.flow("metrics", peerEnd(*prometheus), pooler, 9127)
 			}
 		}
 	case render.Postgres:
-		a.store(app(t.Name, "database-backup"), d.Backup.To)
+		backup, server := app(t.Name, "database-backup"), app(t.Name, "postgresql")
+		a.store(backup, d.Backup.To)
+		a.flow("database", application, server, 5432)
+		a.flow("backup of the database", backup, server, 5432)
 	case render.ExternalPostgres:
 		a.flow("database", application, reachable(d.CIDRs), cmp.Or(d.Port, 5432))
 	default:
@@ -195,7 +208,9 @@ func (a author) cache(t *render.Tenant, application End) {
 			}
 		}
 		a.flow("cache", application, reachable(c.CIDRs), ports...)
-	case render.Valkey, render.NoCache:
+	case render.Valkey:
+		a.flow("cache", application, app(t.Name, "valkey"), 6379)
+	case render.NoCache:
 	default:
 		panic(fmt.Sprintf("unhandled %T", c))
 	}

@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // networkRules hold the policies of a fleet against what they are for.
@@ -17,6 +18,11 @@ var networkRules = []Rule{
 		ID:       "network/api-server",
 		Protects: "Only pods that are meant to call the Kubernetes API reach the API servers.",
 		check:    toAddresses("network/api-server"),
+	},
+	{
+		ID:       "network/closed",
+		Protects: "What is meant to reach each other does: no declared path is shut.",
+		check:    closedPaths,
 	},
 	{
 		ID:       "network/cross-tenant",
@@ -309,6 +315,64 @@ func sortedRules(areas map[*rule]area) []*rule {
 		}
 		return cmp.Or(cmp.Compare(a.policy.object.File, b.policy.object.File), cmp.Compare(a.policy.object.ID(), b.policy.object.ID()), cmp.Compare(a.field, b.field))
 	})
+}
+
+// closedPaths finds the traffic that flows declare and policies do not let through.
+func closedPaths(s *subject) []Finding {
+	n := s.network
+	byName := map[string]*space{}
+	for _, space := range n.spaces {
+		byName[space.name] = space
+	}
+	picked := func(namespace string, by labels.Selector) []*pod {
+		var pods []*pod
+		if space := byName[namespace]; space != nil && space.twin == nil {
+			for _, p := range space.pods {
+				if by.Matches(p.labels) && !p.host {
+					pods = append(pods, p)
+				}
+			}
+		}
+		return pods
+	}
+	var findings []Finding
+	tell := func(f *flow, p *pod, message string) {
+		findings = append(findings, n.finding("network/closed", p.space, p.object, "", message+", which is declared for "+f.Name,
+			"let a policy of each end allow it, or take it out of the fleet's values"))
+	}
+	outside := func(f *flow, d direction, p *pod) {
+		if rest := without([]area{f.area}, slices.Collect(maps.Values(p.outside(d)))); len(rest) > 0 {
+			verb := [...]string{ingress: "is not reached from", egress: "does not reach"}[d]
+			tell(f, p, fmt.Sprintf("%s %s %s: %s", p.inWords(), verb, rangesOf(rest[0].addresses), rest[0].traffic))
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(n.flows), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		for _, f := range n.flows[key] {
+			senders, receivers := picked(key[0], f.from), picked(key[1], f.to)
+			for _, from := range senders {
+				if key[1] == "" {
+					outside(f, egress, from)
+				}
+				for _, to := range receivers {
+					rest := f.traffic.minus(n.between(from, to))
+					if rest.none() || from == to && from.alone {
+						continue
+					}
+					end := from
+					if from.space.unit == nil {
+						end = to
+					}
+					tell(f, end, fmt.Sprintf("%s does not reach %s: %s", from.inWords(), to.inWords(), rest))
+				}
+			}
+			if key[0] == "" {
+				for _, to := range receivers {
+					outside(f, ingress, to)
+				}
+			}
+		}
+	}
+	return findings
 }
 
 func defaultDeny(s *subject) []Finding {

@@ -41,6 +41,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tenantry/tenantry/render"
+	schemas "github.com/tenantry/tenantry/verify/schema"
 )
 
 // A Fleet is what is to run in one cluster.
@@ -269,6 +270,12 @@ func hold(name string, text []byte, tree map[string]any) (Object, []error) {
 		}
 		o.Object = typed.(render.Object)
 	case builtIn(gvk.Group) || scheme().IsGroupRegistered(gvk.Group):
+		if set, err := schemas.For(schemas.Newest()); err == nil {
+			if d, gone := set.Deprecation(gvk); gone {
+				message, remedy := deprecation(d)
+				return Object{}, at(o.line("apiVersion"), "%s of %s %s: %s", gvk.Kind, gvk.GroupVersion(), message, remedy)
+			}
+		}
 		return Object{}, at(o.line("kind"), "unknown kind %s of %s", gvk.Kind, gvk.GroupVersion())
 	}
 	return o, o.check(name)

@@ -42,17 +42,23 @@ var validityRules = []Rule{
 				if !found {
 					return nil
 				}
-				message, remedy := "is deprecated since Kubernetes "+d.Deprecated, "there is no replacement: find out what its authors recommend"
-				if d.Removed != "" {
-					message += " and gone in " + d.Removed
-				}
-				if !d.Replacement.Empty() {
-					remedy = fmt.Sprintf("use %s of %s", d.Replacement.Kind, d.Replacement.GroupVersion())
-				}
+				message, remedy := deprecation(d)
 				return []Finding{s.finding("validity/deprecated", unit, o, "apiVersion", message, remedy)}
 			})
 		},
 	},
+}
+
+// deprecation says when an API goes and what to use instead.
+func deprecation(d schema.Deprecation) (message, remedy string) {
+	message, remedy = "is deprecated since Kubernetes "+d.Deprecated, "there is no replacement: find out what its authors recommend"
+	if d.Removed != "" {
+		message += " and gone in " + d.Removed
+	}
+	if !d.Replacement.Empty() {
+		remedy = fmt.Sprintf("use %s of %s", d.Replacement.Kind, d.Replacement.GroupVersion())
+	}
+	return message, remedy
 }
 
 // schemas are those of the fleet's own minor version, or of the newest there is where the fleet declares none.
