@@ -106,7 +106,7 @@ func thousand() []render.Fleet {
 // fleets is one fleet on a bare cluster.
 func fleets(names ...string) []render.Fleet {
 	fleet := render.Fleet{
-		Name:    "prod",
+		Name: "prod",
 		Cluster: render.Cluster{
 			Kubernetes: "1.36", APIServers: []string{"10.0.0.10/32"}, Registry: "registry.example.com",
 			Pools: []render.Pool{{Name: "shared", Nodes: 3, CPU: "7500m", Memory: "28Gi", Ephemeral: "100Gi", Pods: 110}},

@@ -20,6 +20,9 @@ the cluster's part. Rules in CEL are left to the API server.
 Without DIR it is what the code renders. DIR is laid out like golden/; what a fleet there
 declares is known when tenants/ has a fleet of its name.
 
+Where Cluster.Pools declares the nodes, it also tells how much of them is asked for and how
+many more tenants of each tier fit.
+
 -matrix prints who reaches whom instead, and why.
 
 An exception is a value, with a reason and a last day: see Exceptions in render.Fleet.
