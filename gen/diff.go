@@ -55,11 +55,10 @@ func runDiff(ctx context.Context, c *call) error {
 		return wrong("%q is no git revision", *base)
 	}
 	report, err := await(ctx, func() (review.Report, error) {
-		states, closing, err := c.states(ctx, *base, operands)
+		states, err := c.states(ctx, *base, operands)
 		if err != nil {
 			return review.Report{}, err
 		}
-		defer closing()
 		return review.Compare(states, c.fleets, time.Now())
 	})
 	if err != nil {
@@ -95,14 +94,14 @@ func colourful(w any) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// states reads what is to be compared. closing lets go of it.
-func (c *call) states(ctx context.Context, base string, operands []string) (states review.States, closing func(), err error) {
+// states reads what is to be compared. Directories stay open as long as the states are used.
+func (c *call) states(ctx context.Context, base string, operands []string) (review.States, error) {
 	if base == "" {
 		return betweenDirs(operands[0], operands[1])
 	}
 	module, err := moduleRoot()
 	if err != nil {
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
 	return sinceRevision(ctx, module, base)
 }
@@ -113,14 +112,10 @@ type directory struct {
 	files []string // paths below it, with slashes
 }
 
-// openDirectory lists a directory, which holds files and directories only.
-func openDirectory(dir string) (*directory, error) {
-	root, err := openDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	t := &directory{root: root}
-	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+// list reads which files a directory holds, and that it holds nothing but files and directories.
+func list(root *os.Root) (*directory, error) {
+	d := &directory{root: root}
+	err := fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -128,16 +123,24 @@ func openDirectory(dir string) (*directory, error) {
 		case !entry.Type().IsRegular():
 			return fmt.Errorf("%s is a %s, and no file", name, kind(entry.Type()))
 		default:
-			t.files = append(t.files, name)
+			d.files = append(d.files, name)
 		}
 		return nil
 	})
 	if err != nil {
-		_ = root.Close()
+		return nil, fmt.Errorf("reading %s: %w", root.Name(), err)
+	}
+	slices.Sort(d.files)
+	return d, nil
+}
+
+// named opens a directory that somebody named.
+func named(dir string) (*directory, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", dir, err)
 	}
-	slices.Sort(t.files)
-	return t, nil
+	return list(root)
 }
 
 func (d *directory) read(name string) ([]byte, error) {
@@ -188,52 +191,40 @@ func (d *directory) readDir(names []string, start, end int, f func(int, []byte))
 }
 
 // betweenDirs are the states of two directories.
-func betweenDirs(before, after string) (states review.States, closing func(), err error) {
-	old, err := openDirectory(before)
+func betweenDirs(before, after string) (review.States, error) {
+	old, err := named(before)
 	if err != nil {
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
-	now, err := openDirectory(after)
+	now, err := named(after)
 	if err != nil {
-		_ = old.root.Close()
-		return review.States{}, nil, err
-	}
-	closing = func() {
-		_ = old.root.Close()
-		_ = now.root.Close()
+		return review.States{}, err
 	}
 	names := slices.Concat(old.files, now.files)
 	slices.Sort(names)
 	names = slices.Compact(names)
-	was := make(map[string]bool, len(old.files))
-	for _, name := range old.files {
-		was[name] = true
-	}
 	files, same := make([]review.File, len(names)), make([]bool, len(names))
 	index := make(map[string]int, len(names))
 	for i, name := range names {
 		files[i].Path = name
 		index[name] = i
 	}
-	err = now.readEach(now.files, func(i int, text []byte) {
-		name := now.files[i]
-		files[index[name]].After = text
+	if err := now.readEach(now.files, func(i int, text []byte) { files[index[now.files[i]]].After = text }); err != nil {
+		return review.States{}, err
+	}
+	err = old.readEach(old.files, func(i int, text []byte) {
+		at := index[old.files[i]]
+		f := &files[at]
+		if f.After != nil && bytes.Equal(f.After, text) {
+			same[at], f.After = true, nil
+			return
+		}
+		f.Before = text
 	})
-	if err == nil {
-		err = old.readEach(old.files, func(i int, text []byte) {
-			f := &files[index[old.files[i]]]
-			if f.After != nil && bytes.Equal(f.After, text) {
-				same[index[f.Path]], f.After = true, nil
-				return
-			}
-			f.Before = text
-		})
-	}
 	if err != nil {
-		closing()
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
-	states.Read = now.read
+	states := review.States{Read: now.read}
 	for i, f := range files {
 		if same[i] {
 			states.Same = append(states.Same, f.Path)
@@ -241,7 +232,7 @@ func betweenDirs(before, after string) (states review.States, closing func(), er
 			states.Changed = append(states.Changed, f)
 		}
 	}
-	return states, closing, nil
+	return states, nil
 }
 
 // present is text that is there, though it may be empty.
@@ -253,74 +244,70 @@ func present(text []byte) []byte {
 }
 
 // sinceRevision are the states of golden/ at a git revision and as it is.
-func sinceRevision(ctx context.Context, module, revision string) (states review.States, closing func(), err error) {
-	now, err := openDirectory(filepath.Join(module, golden))
+func sinceRevision(ctx context.Context, module, revision string) (review.States, error) {
+	root, err := openDir(filepath.Join(module, golden))
 	if errors.Is(err, fs.ErrNotExist) {
-		return review.States{}, nil, fmt.Errorf("there is no %s/ in %s: %s writes it", golden, module, self)
+		return review.States{}, fmt.Errorf("there is no %s/ in %s: %s writes it", golden, module, self)
 	}
 	if err != nil {
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
-	defer func() {
-		if err != nil {
-			_ = now.root.Close()
-		}
-	}()
+	now, err := list(root)
+	if err != nil {
+		return review.States{}, err
+	}
 	g := git{ctx, module}
 	commit, err := g.commit(revision)
 	if err != nil {
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
 	blobs, err := g.blobs(commit, golden)
 	if err != nil {
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
 	touched, err := g.touched(commit, golden)
 	if err != nil {
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
+	states := review.States{Read: now.read}
 	var wanted []string // blobs
-	var compared []string
+	var there []string  // files
 	for _, name := range now.files {
-		if blob, was := blobs[name]; !was || touched[name] {
-			compared = append(compared, name)
-			if was {
-				wanted = append(wanted, blob)
-			}
-		} else {
+		blob, was := blobs[name]
+		switch {
+		case was && !touched[name]:
 			states.Same = append(states.Same, name)
+			continue
+		case was:
+			wanted = append(wanted, blob)
 		}
+		there = append(there, name)
 	}
-	var gone []string
 	for name, blob := range blobs {
 		if _, is := slices.BinarySearch(now.files, name); !is {
-			gone = append(gone, name)
 			wanted = append(wanted, blob)
+			states.Changed = append(states.Changed, review.File{Path: name})
 		}
 	}
 	texts, err := g.texts(wanted)
 	if err != nil {
-		return review.States{}, nil, err
+		return review.States{}, err
 	}
-	files := make([]review.File, len(compared))
-	if err := now.readEach(compared, func(i int, text []byte) { files[i].After = text }); err != nil {
-		return review.States{}, nil, err
+	for i := range states.Changed {
+		f := &states.Changed[i]
+		f.Before = texts[blobs[f.Path]]
 	}
-	for i, name := range compared {
-		f := files[i]
-		f.Path = name
-		if blob, was := blobs[name]; was {
-			f.Before = texts[blob]
-		}
+	files := make([]review.File, len(there))
+	if err := now.readEach(there, func(i int, text []byte) { files[i].After = text }); err != nil {
+		return review.States{}, err
+	}
+	for i, name := range there {
+		f := review.File{Path: name, Before: texts[blobs[name]], After: files[i].After}
 		if f.Before != nil && bytes.Equal(f.Before, f.After) { // only its date is another
 			states.Same = append(states.Same, name)
-			continue
+		} else {
+			states.Changed = append(states.Changed, f)
 		}
-		states.Changed = append(states.Changed, f)
 	}
-	for _, name := range gone {
-		states.Changed = append(states.Changed, review.File{Path: name, Before: texts[blobs[name]]})
-	}
-	states.Read = now.read
-	return states, func() { _ = now.root.Close() }, nil
+	return states, nil
 }
