@@ -17,24 +17,28 @@ func (r *Report) acknowledge(fleet string, declared *render.Fleet, changes []*si
 	}
 	used := make([]bool, len(given))
 	var missing, acknowledged []Missing
-	for _, c := range changes {
-		if c.refused {
-			missing = append(missing, Missing{Fleet: fleet, Object: c.address, Loss: string(c.loss), Why: c.Reason})
-			continue
-		}
-		if c.loss == "" {
-			continue
-		}
-		i := slices.IndexFunc(given, func(a render.Acknowledgement) bool { return a.Object == c.address && a.Loss == c.loss })
+	ask := func(c *single, loss render.Loss, why string) {
+		i := slices.IndexFunc(given, func(a render.Acknowledgement) bool { return a.Object == c.address && a.Loss == loss })
 		if i >= 0 {
 			used[i] = true
-			acknowledged = append(acknowledged, Missing{Fleet: fleet, Object: c.address, Loss: string(c.loss), Why: given[i].Why, Line: given[i].Line()})
-			continue
+			acknowledged = append(acknowledged, Missing{Fleet: fleet, Object: c.address, Loss: string(loss), Why: given[i].Why, Line: given[i].Line()})
+			return
 		}
 		line := render.Acknowledgement{
-			Object: c.address, Loss: c.loss, Why: "…", Until: render.Date(today.UTC().AddDate(0, 0, 7).Format(time.DateOnly)),
+			Object: c.address, Loss: loss, Why: "…", Until: render.Date(today.UTC().AddDate(0, 0, 7).Format(time.DateOnly)),
 		}.Line()
-		missing = append(missing, Missing{Fleet: fleet, Object: c.address, Loss: string(c.loss), Why: c.Reason, Line: line})
+		missing = append(missing, Missing{Fleet: fleet, Object: c.address, Loss: string(loss), Why: why, Line: line})
+	}
+	for _, c := range changes {
+		switch {
+		case c.refused:
+			missing = append(missing, Missing{Fleet: fleet, Object: c.address, Loss: string(c.loss), Why: c.Reason})
+		case c.loss != "":
+			ask(c, c.loss, c.Reason)
+		}
+		if c.opens != "" && c.loss != render.Isolation {
+			ask(c, render.Isolation, c.opens)
+		}
 	}
 	for i, a := range given {
 		if !used[i] {

@@ -573,6 +573,9 @@ func shifted(fleet string, changes []*single, shifts []shift) []*single {
 		if s.verdict > c.Verdict || c.Reason == "" {
 			c.Verdict, c.Reason = s.verdict, s.reason
 		}
+		if s.loss == render.Isolation {
+			c.opens = s.reason
+		}
 		if c.loss == "" && !c.refused {
 			c.loss, c.refused = s.loss, s.refused
 		}

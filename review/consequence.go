@@ -19,7 +19,9 @@ func says(v Verdict, reason string) consequence {
 
 // risks is a consequence that data may be lost, which is acknowledged as if the object were made again.
 func risks(reason string) consequence {
-	return func(_, _ *object, _ *Field) ruling { return ruling{DataAtRisk, reason, render.Replaced, false} }
+	return func(_, _ *object, _ *Field) ruling {
+		return ruling{verdict: DataAtRisk, reason: reason, loss: render.Replaced}
+	}
 }
 
 // widens is a consequence that something reaches or may do what it did not.
@@ -30,7 +32,7 @@ func widens(reason string) consequence {
 // volume rules on the size of a volume.
 func volume(_, _ *object, f *Field) ruling {
 	if f.After == "" || f.Before != "" && smaller(f.After, f.Before) {
-		return ruling{DataAtRisk, "it " + shrinking, "", true}
+		return ruling{verdict: DataAtRisk, reason: "it " + shrinking, refused: true}
 	}
 	return ruling{reason: "the volume grows in place, where its class lets it"}
 }
@@ -38,7 +40,7 @@ func volume(_, _ *object, f *Field) ruling {
 // schedule rules on when something runs that copies a database, or anything else.
 func schedule(_, after *object, f *Field) ruling {
 	if copies(after) && rarer(f.After, f.Before) {
-		return ruling{DataAtRisk, "the database is copied less often: more is lost with it", render.Replaced, false}
+		return ruling{verdict: DataAtRisk, reason: "the database is copied less often: more is lost with it", loss: render.Replaced}
 	}
 	return ruling{reason: "it runs at other times"}
 }
@@ -49,9 +51,9 @@ func suspended(_, after *object, f *Field) ruling {
 	case f.After != "true":
 		return ruling{reason: "it runs again"}
 	case copies(after):
-		return ruling{DataAtRisk, "the database is no longer copied", render.Replaced, false}
+		return ruling{verdict: DataAtRisk, reason: "the database is no longer copied", loss: render.Replaced}
 	}
-	return ruling{Interruption, "it does not run any more", "", false}
+	return ruling{verdict: Interruption, reason: "it does not run any more"}
 }
 
 // kept rules on how long copies are kept.
@@ -59,7 +61,7 @@ func kept(_, _ *object, f *Field) ruling {
 	if days(f.After) >= days(f.Before) && f.Before != "" {
 		return ruling{reason: "copies are kept longer"}
 	}
-	return ruling{DataAtRisk, "copies that are older are deleted", render.Replaced, false}
+	return ruling{verdict: DataAtRisk, reason: "copies that are older are deleted", loss: render.Replaced}
 }
 
 // days is how long a retention such as 14d, 2w or 1m lasts; -1 for what is none.
@@ -83,7 +85,7 @@ func instances(before, after *object, _ *Field) ruling {
 	if is >= was {
 		return ruling{reason: "an instance copies the others, which serve meanwhile"}
 	}
-	return ruling{Interruption, "instances end, and their copies of the data are deleted: fewer are left to take over", "", false}
+	return ruling{verdict: Interruption, reason: "instances end, and their copies of the data are deleted: fewer are left to take over"}
 }
 
 var major = regexp.MustCompile(`:[^0-9]*([0-9]+)`)
@@ -98,7 +100,7 @@ func postgresImage(before, after *object, f *Field) ruling {
 	}
 	was, is := version(f.Before), version(f.After)
 	if was != is || was == "" {
-		return ruling{DataAtRisk, "PostgreSQL's files are converted to another major version, or nobody can tell: only a backup leads back", render.Replaced, false}
+		return ruling{verdict: DataAtRisk, reason: "PostgreSQL's files are converted to another major version, or nobody can tell: only a backup leads back", loss: render.Replaced}
 	}
 	return postgresRestart(before, after, f)
 }
@@ -106,9 +108,9 @@ func postgresImage(before, after *object, f *Field) ruling {
 // postgresRestart rules on what the operator makes the instances anew for.
 func postgresRestart(_, after *object, _ *Field) ruling {
 	if n, _ := value(after.tree, "spec.instances").(int64); n > 1 {
-		return ruling{Interruption, "the instances are made anew one after the other, and connections end when another becomes the primary", "", false}
+		return ruling{verdict: Interruption, reason: "the instances are made anew one after the other, and connections end when another becomes the primary"}
 	}
-	return ruling{Interruption, "the only instance is made anew", "", false}
+	return ruling{verdict: Interruption, reason: "the only instance is made anew"}
 }
 
 // reloaded are parameters of PostgreSQL that a running server takes. All others are taken for those that want it
@@ -130,7 +132,7 @@ func parameter(before, after *object, f *Field) ruling {
 	at := steps(f.Path)
 	switch name := at[len(at)-1]; {
 	case name == "fsync" || name == "full_page_writes" || name == "synchronous_commit" || name == "data_checksums" || name == "parameters":
-		return ruling{DataAtRisk, "it decides whether what is committed survives a crash", render.Replaced, false}
+		return ruling{verdict: DataAtRisk, reason: "it decides whether what is committed survives a crash", loss: render.Replaced}
 	case slices.Contains(reloaded, name):
 		return ruling{reason: "PostgreSQL takes it while it runs"}
 	}
@@ -143,7 +145,7 @@ func quota(_, _ *object, f *Field) ruling {
 	case f.After == "":
 		return isolates("nothing bounds it any more: the namespace may take it from others")
 	case f.Before == "" || smaller(f.After, f.Before):
-		return ruling{Interruption, "a pod or a volume that it has no room for is not made any more, that of a rollout included", "", false}
+		return ruling{verdict: Interruption, reason: "a pod or a volume that it has no room for is not made any more, that of a rollout included"}
 	}
 	return ruling{reason: "the namespace may take more"}
 }
@@ -151,7 +153,7 @@ func quota(_, _ *object, f *Field) ruling {
 // token rules on whether pods of an account have its token.
 func token(_, _ *object, f *Field) ruling {
 	if f.After == "false" {
-		return ruling{Interruption, "pods that are made from now on have no token, unless they ask for one", "", false}
+		return ruling{verdict: Interruption, reason: "pods that are made from now on have no token, unless they ask for one"}
 	}
 	return isolates("every pod of the account has its token, unless the pod declines it")
 }
@@ -166,7 +168,7 @@ func rolled(_, after *object, _ *Field) ruling {
 	}) {
 		return ruling{reason: "what reads it is made anew with it, which is told there"}
 	}
-	return ruling{Interruption, "nothing is made anew with it: pods see it at another time each", "", false}
+	return ruling{verdict: Interruption, reason: "nothing is made anew with it: pods see it at another time each"}
 }
 
 // budget rules on a PodDisruptionBudget.
@@ -179,7 +181,7 @@ func admission(_, _ *object, f *Field) ruling {
 	switch {
 	case f.Before == "" && (slices.Contains(at, "validations") && last == "*"), last == "failurePolicy" && f.After == "Fail",
 		last == "validationActions" && strings.Contains(f.After, "Deny"):
-		return ruling{Interruption, "what it does not admit is refused from now on, new pods included", "", false}
+		return ruling{verdict: Interruption, reason: "what it does not admit is refused from now on, new pods included"}
 	case last == "message" || last == "messageExpression" || last == "reason" || slices.Contains(at, "auditAnnotations"):
 		return ruling{reason: "only what is said changes"}
 	}
@@ -192,7 +194,7 @@ func service(_, after *object, f *Field) ruling {
 	switch last := at[len(at)-1]; last {
 	case "type", "externalIPs", "externalName", "loadBalancerIP", "loadBalancerSourceRanges", "nodePort", "externalTrafficPolicy":
 		if outside(after) || f.Before != "ClusterIP" {
-			return ruling{ExposureChanged, "clients from outside reach it past the edge, or no longer do", "", false}
+			return ruling{verdict: ExposureChanged, reason: "clients from outside reach it past the edge, or no longer do"}
 		}
 	case "sessionAffinity", "timeoutSeconds", "internalTrafficPolicy", "trafficDistribution", "publishNotReadyAddresses":
 		return ruling{reason: "it decides which of its pods is called next"}
@@ -200,7 +202,7 @@ func service(_, after *object, f *Field) ruling {
 	if f.Before == "" && strings.HasPrefix(f.Path, "spec.ports") {
 		return ruling{reason: "another port is served beside the others"}
 	}
-	return ruling{Interruption, "whoever calls it comes elsewhere, or nowhere until both sides have changed", "", false}
+	return ruling{verdict: Interruption, reason: "whoever calls it comes elsewhere, or nowhere until both sides have changed"}
 }
 
 // later is a consequence that nothing that runs notices.

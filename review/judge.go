@@ -14,10 +14,13 @@ type ruling struct {
 	reason  string
 	loss    render.Loss // what the fleet has to acknowledge; empty: nothing
 	refused bool        // no acknowledgement permits it
+	opens   string      // why isolation changes too, where something is worse
 }
 
 // isolates is a ruling that something reaches or may do what it did not before.
-func isolates(reason string) ruling { return ruling{IsolationChanged, reason, render.Isolation, false} }
+func isolates(reason string) ruling {
+	return ruling{verdict: IsolationChanged, reason: reason, loss: render.Isolation}
+}
 
 // judge rules on the change of one object, of which before or after is nil where there is none. It sets the
 // verdict and the reason of each field. The objects of an object that is renamed differ in their names. whole says that
@@ -33,7 +36,7 @@ func judge(before, after *object, fields []Field, whole bool) ruling {
 	case before.id() != after.id() || before.namespace != after.namespace:
 		return renamed(before, after)
 	}
-	worst := ruling{reason: "nothing that runs is made of it"}
+	worst, opens := ruling{reason: "nothing that runs is made of it"}, ""
 	for i := range fields {
 		f := &fields[i]
 		r := fieldRuling(before, after, f)
@@ -41,13 +44,17 @@ func judge(before, after *object, fields []Field, whole bool) ruling {
 		if r.verdict > NothingRestarts {
 			f.Reason = r.reason
 		}
+		if opens == "" && r.loss == render.Isolation {
+			opens = r.reason
+		}
 		if i == 0 || r.verdict > worst.verdict || r.verdict == worst.verdict && r.refused && !worst.refused {
 			worst = r
 		}
 	}
 	if at := render.Shrunk(before.tree, after.tree); at != "" && render.HoldsData(after.GroupKind()) && worst.loss != render.Replaced && !worst.refused {
-		return ruling{DataAtRisk, strings.TrimPrefix(at, ".") + " " + shrinking, "", true} // deploying refuses it too
+		worst = ruling{verdict: DataAtRisk, reason: strings.TrimPrefix(at, ".") + " " + shrinking, refused: true} // deploying refuses it too
 	}
+	worst.opens = opens
 	return worst
 }
 
@@ -60,19 +67,19 @@ func fieldRuling(before, after *object, f *Field) ruling {
 	effect := effectOf(before, after, f)
 	switch {
 	case effect == Refused && render.HoldsData(kind):
-		return ruling{DataAtRisk, "the API server refuses it: only an object that is made again, without its data, could have it", "", true}
+		return ruling{verdict: DataAtRisk, reason: "the API server refuses it: only an object that is made again, without its data, could have it", refused: true}
 	case effect == Refused:
-		return ruling{Replacement, "the API server refuses it, and deploying ends there: take it back, or give the object another name", "", true}
+		return ruling{verdict: Replacement, reason: "the API server refuses it, and deploying ends there: take it back, or give the object another name", refused: true}
 	case effect == Replaces && effects[kind.String()] == nil:
 		return unknownKind(at)
 	case effect == Replaces && at == "apiVersion" && render.HoldsData(kind):
-		return ruling{DataAtRisk, "deploying knows the object by it: the old one is deleted, with all that is in it", render.Deleted, false}
+		return ruling{verdict: DataAtRisk, reason: "deploying knows the object by it: the old one is deleted, with all that is in it", loss: render.Deleted}
 	case effect == Replaces && render.HoldsData(kind):
-		return ruling{DataAtRisk, "it cannot be changed in place: the object is deleted, and made again without its data", render.Replaced, false}
+		return ruling{verdict: DataAtRisk, reason: "it cannot be changed in place: the object is deleted, and made again without its data", loss: render.Replaced}
 	case effect == Replaces && strings.HasPrefix(at, "roleRef"):
-		return ruling{Replacement, "it cannot be changed in place: the binding is deleted and made again", "", false}
+		return ruling{verdict: Replacement, reason: "it cannot be changed in place: the binding is deleted and made again"}
 	case effect == Replaces:
-		return ruling{Replacement, "it cannot be changed in place: the object is deleted and made again, and is away in between", "", false}
+		return ruling{verdict: Replacement, reason: "it cannot be changed in place: the object is deleted and made again, and is away in between"}
 	case strings.HasPrefix(at, "metadata."):
 		return metadataRuling(after, at, f)
 	}
@@ -85,9 +92,9 @@ func fieldRuling(before, after *object, f *Field) ruling {
 // unknownKind is what is safe to say of a kind that nobody here knows.
 func unknownKind(at string) ruling {
 	if strings.HasPrefix(at, "metadata.") {
-		return ruling{Interruption, "what a controller makes of it is not known here", "", false}
+		return ruling{verdict: Interruption, reason: "what a controller makes of it is not known here"}
 	}
-	return ruling{DataAtRisk, "the kind, or the field, is not known here: what a controller makes of it may cost data", render.Replaced, false}
+	return ruling{verdict: DataAtRisk, reason: "the kind, or the field, is not known here: what a controller makes of it may cost data", loss: render.Replaced}
 }
 
 // consequenceOf finds what is known of a field: by the longest beginning of its path.
@@ -142,22 +149,22 @@ func added(o *object, whole bool) ruling {
 		}
 	case "Service":
 		if outside(o) && !whole {
-			return ruling{ExposureChanged, "clients from outside reach it past the edge", "", false}
+			return ruling{verdict: ExposureChanged, reason: "clients from outside reach it past the edge"}
 		}
 	case "ResourceQuota", "LimitRange":
 		if !whole {
-			return ruling{Interruption, "pods that it has no room for are not made any more", "", false}
+			return ruling{verdict: Interruption, reason: "pods that it has no room for are not made any more"}
 		}
 	case "ValidatingAdmissionPolicy.admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding.admissionregistration.k8s.io":
 		if !whole {
-			return ruling{Interruption, "what it does not admit is refused from now on, new pods included", "", false}
+			return ruling{verdict: Interruption, reason: "what it does not admit is refused from now on, new pods included"}
 		}
 	}
 	switch {
 	case whole:
 		return ruling{reason: "the unit is new: nobody uses it yet"}
 	case slices.Contains(entrances, kind):
-		return ruling{ExposureChanged, "something is reached from outside that was not, or in another way", "", false}
+		return ruling{verdict: ExposureChanged, reason: "something is reached from outside that was not, or in another way"}
 	case o.Kind == "Job":
 		return ruling{reason: "it runs once"}
 	}
@@ -169,17 +176,17 @@ func removed(o *object) ruling {
 	kind := o.GroupKind().String()
 	switch {
 	case render.HoldsData(o.GroupKind()):
-		return ruling{DataAtRisk, "it is deleted, with all that is in it", render.Deleted, false}
+		return ruling{verdict: DataAtRisk, reason: "it is deleted, with all that is in it", loss: render.Deleted}
 	case kind == "Kustomization.kustomize.toolkit.fluxcd.io":
-		return ruling{DataAtRisk, "all that it has applied is deleted with it, where it prunes", render.Deleted, false}
+		return ruling{verdict: DataAtRisk, reason: "all that it has applied is deleted with it, where it prunes", loss: render.Deleted}
 	case kind == "CustomResourceDefinition.apiextensions.k8s.io":
-		return ruling{DataAtRisk, "every object of its kind is deleted with it, in all namespaces", render.Deleted, false}
+		return ruling{verdict: DataAtRisk, reason: "every object of its kind is deleted with it, in all namespaces", loss: render.Deleted}
 	case effects[kind] == nil:
-		return ruling{DataAtRisk, "the kind is not known here: what a controller keeps for it may be deleted with it", render.Deleted, false}
+		return ruling{verdict: DataAtRisk, reason: "the kind is not known here: what a controller keeps for it may be deleted with it", loss: render.Deleted}
 	case copies(o):
-		return ruling{DataAtRisk, "the database is no longer copied", render.Deleted, false}
+		return ruling{verdict: DataAtRisk, reason: "the database is no longer copied", loss: render.Deleted}
 	case slices.Contains(entrances, kind), o.Group == "cert-manager.io":
-		return ruling{ExposureChanged, "whoever came by it finds nothing there, or no certificate that is renewed", "", false}
+		return ruling{verdict: ExposureChanged, reason: "whoever came by it finds nothing there, or no certificate that is renewed"}
 	}
 	switch o.Kind {
 	case "ResourceQuota":
@@ -191,17 +198,17 @@ func removed(o *object) ruling {
 	case "CronJob":
 		return ruling{reason: "it does not run again"}
 	case "PodDisruptionBudget":
-		return ruling{Interruption, "a node that is drained may take all of its pods at once", "", false}
+		return ruling{verdict: Interruption, reason: "a node that is drained may take all of its pods at once"}
 	case "HorizontalPodAutoscaler":
-		return ruling{Interruption, "the number of pods no longer follows the load", "", false}
+		return ruling{verdict: Interruption, reason: "the number of pods no longer follows the load"}
 	case "LimitRange":
-		return ruling{Interruption, "a pod without limits of its own is refused by the quota, or has none", "", false}
+		return ruling{verdict: Interruption, reason: "a pod without limits of its own is refused by the quota, or has none"}
 	case "Deployment", "DaemonSet":
-		return ruling{Interruption, "its pods end, and nothing takes their place", "", false}
+		return ruling{verdict: Interruption, reason: "its pods end, and nothing takes their place"}
 	case "Service":
-		return ruling{Interruption, "whoever calls it finds nothing", "", false}
+		return ruling{verdict: Interruption, reason: "whoever calls it finds nothing"}
 	}
-	return ruling{Interruption, "what refers to it fails when it is next made", "", false}
+	return ruling{verdict: Interruption, reason: "what refers to it fails when it is next made"}
 }
 
 // renamed rules on an object that has another name: it is another object.
@@ -216,7 +223,7 @@ func renamed(before, after *object) ruling {
 	case after.Kind == "Job":
 		return ruling{reason: "it runs once more, under its new name"}
 	}
-	return ruling{Replacement, "it is deleted under the old name and made under the new one", "", false}
+	return ruling{verdict: Replacement, reason: "it is deleted under the old name and made under the new one"}
 }
 
 // copies tells whether an object makes or keeps the copies of a database.
@@ -250,24 +257,24 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 	case "annotations":
 		switch {
 		case strings.HasPrefix(key, "secret.tenantry.dev/"):
-			return ruling{Interruption, "the value is another one: what still has the old one fails until it is made anew", "", false}
+			return ruling{verdict: Interruption, reason: "the value is another one: what still has the old one fails until it is made anew"}
 		case strings.HasPrefix(key, "pulumi.com/"):
-			return ruling{Interruption, "it changes how deploying treats the object", "", false}
+			return ruling{verdict: Interruption, reason: "it changes how deploying treats the object"}
 		case key == "cnpg.io/podPatch":
 			return isolates("it rewrites the database's pods, whatever their specification says")
 		case o.Group == "postgresql.cnpg.io":
-			return ruling{Interruption, "the operator may act on it: it fences and hibernates databases by annotations", "", false}
+			return ruling{verdict: Interruption, reason: "the operator may act on it: it fences and hibernates databases by annotations"}
 		case o.Kind == "ServiceAccount":
 			return isolates("accounts of clouds are given to pods by annotations of their service account")
 		case slices.Contains(entrances, kind), o.Kind == "Service", o.Group == "cert-manager.io":
-			return ruling{ExposureChanged, "whoever implements the entrance may act on it", "", false}
+			return ruling{verdict: ExposureChanged, reason: "whoever implements the entrance may act on it"}
 		}
 		return ruling{reason: "nothing that runs is made of it"}
 	}
 	if render.HoldsData(o.GroupKind()) {
-		return ruling{DataAtRisk, "owners and finalizers decide when an object is deleted", render.Deleted, false}
+		return ruling{verdict: DataAtRisk, reason: "owners and finalizers decide when an object is deleted", loss: render.Deleted}
 	}
-	return ruling{Replacement, "owners and finalizers decide when an object is deleted", "", false}
+	return ruling{verdict: Replacement, reason: "owners and finalizers decide when an object is deleted"}
 }
 
 const podSecurity = "pod-security.kubernetes.io/"
@@ -286,7 +293,7 @@ func podSecurityRuling(key string, f *Field) ruling {
 	switch strings.TrimPrefix(key, podSecurity) {
 	case "enforce":
 		if slices.Index(levels, f.After) > slices.Index(levels, cmp.Or(f.Before, "privileged")) {
-			return ruling{Interruption, "pods that are not as confined are refused when they are next made", "", false}
+			return ruling{verdict: Interruption, reason: "pods that are not as confined are refused when they are next made"}
 		}
 		return isolates("Pod Security admits pods that it refused")
 	case "enforce-version":

@@ -21,7 +21,7 @@ func podRuling(before, after *object, at string, f *Field) ruling {
 		return isolates(weak)
 	}
 	if strings.HasPrefix(at, "volumes") && (strings.Contains(at, "persistentVolumeClaim") || strings.Contains(f.Before, "persistentVolumeClaim:")) {
-		return ruling{DataAtRisk, "its pods have another volume, or none: what is on the one they had is not there", render.Replaced, false}
+		return ruling{verdict: DataAtRisk, reason: "its pods have another volume, or none: what is on the one they had is not there", loss: render.Replaced}
 	}
 	return r
 }
@@ -30,15 +30,15 @@ func podRuling(before, after *object, at string, f *Field) ruling {
 func restart(before, after *object) ruling {
 	switch after.Kind {
 	case "Pod":
-		return ruling{Replacement, "a pod cannot be changed: it is deleted and made again", "", false}
+		return ruling{verdict: Replacement, reason: "a pod cannot be changed: it is deleted and made again"}
 	case "CronJob":
 		return ruling{reason: "it holds from the next run on"}
 	case "StatefulSet":
 		if value(after.tree, "spec.updateStrategy.type") == "OnDelete" {
-			return ruling{Interruption, "its pods are made anew when somebody deletes them", "", false}
+			return ruling{verdict: Interruption, reason: "its pods are made anew when somebody deletes them"}
 		}
 	case "DaemonSet":
-		return ruling{Interruption, "the pod of each node is made anew, and does not serve meanwhile", "", false}
+		return ruling{verdict: Interruption, reason: "the pod of each node is made anew, and does not serve meanwhile"}
 	}
 	n := min(replicas(before), replicas(after))
 	strategy, _ := value(after.tree, "spec.strategy").(map[string]any)
@@ -47,13 +47,13 @@ func restart(before, after *object) ruling {
 	case n == 0:
 		return ruling{reason: "no pod of it runs"}
 	case n == 1:
-		return ruling{Interruption, "its only pod is made anew", "", false}
+		return ruling{verdict: Interruption, reason: "its only pod is made anew"}
 	case strategy["type"] == "Recreate":
-		return ruling{Interruption, "all of its pods end before new ones are made", "", false}
+		return ruling{verdict: Interruption, reason: "all of its pods end before new ones are made"}
 	case after.Kind == "Deployment" && share(rolling["maxUnavailable"], n) >= n:
-		return ruling{Interruption, "all of its pods may be away at once", "", false}
+		return ruling{verdict: Interruption, reason: "all of its pods may be away at once"}
 	}
-	return ruling{RollingRestart, "its pods are made anew one after the other", "", false}
+	return ruling{verdict: RollingRestart, reason: "its pods are made anew one after the other"}
 }
 
 // replicas is the least number of pods that a workload has.
@@ -93,13 +93,13 @@ func replicasRuling(before, after *object, f *Field) ruling {
 	claims, _ := value(after.tree, "spec.volumeClaimTemplates").([]any)
 	switch {
 	case f.After != "" && after.unit != nil && after.unit.find("HorizontalPodAutoscaler", after.name) != nil:
-		return ruling{Interruption, "an autoscaler decides the number of pods, and each deploy would set it back to this one", "", false}
+		return ruling{verdict: Interruption, reason: "an autoscaler decides the number of pods, and each deploy would set it back to this one"}
 	case f.After == "" && is < was:
-		return ruling{Interruption, fmt.Sprintf("nothing says how many pods it has: %d goes on", is), "", false}
+		return ruling{verdict: Interruption, reason: fmt.Sprintf("nothing says how many pods it has: %d goes on", is)}
 	case is == 0 && was > 0:
-		return ruling{Interruption, "all of its pods end, and nothing takes their place", "", false}
+		return ruling{verdict: Interruption, reason: "all of its pods end, and nothing takes their place"}
 	case is < was && len(claims) > 0:
-		return ruling{DataAtRisk, "the volumes of the pods that end are no longer read, or deleted with them", render.Replaced, false}
+		return ruling{verdict: DataAtRisk, reason: "the volumes of the pods that end are no longer read, or deleted with them", loss: render.Replaced}
 	case is < was:
 		if after.unit != nil {
 			if budget := after.unit.find("PodDisruptionBudget", after.name); budget != nil {
@@ -126,13 +126,13 @@ func budgetRuling(budget *object) ruling {
 	least, most := value(budget.tree, "spec.minAvailable"), value(budget.tree, "spec.maxUnavailable")
 	switch {
 	case most == int64(0) || most == "0%" || least == "100%":
-		return ruling{Interruption, "no pod of it may be moved: a node that it runs on is never drained, and an upgrade of the cluster stops there", "", false}
+		return ruling{verdict: Interruption, reason: "no pod of it may be moved: a node that it runs on is never drained, and an upgrade of the cluster stops there"}
 	case n >= 0 && least != nil && share(least, n) >= n:
-		return ruling{Interruption, fmt.Sprintf("it wants all of its %d pods: a node that they run on is never drained, and an upgrade of the cluster stops there", n), "", false}
+		return ruling{verdict: Interruption, reason: fmt.Sprintf("it wants all of its %d pods: a node that they run on is never drained, and an upgrade of the cluster stops there", n)}
 	case n > 1 && most != nil && share(most, n) >= n:
-		return ruling{Interruption, "a node that is drained may take all of its pods at once", "", false}
+		return ruling{verdict: Interruption, reason: "a node that is drained may take all of its pods at once"}
 	case least == int64(0) || least == "0%":
-		return ruling{Interruption, "a node that is drained may take all of its pods at once", "", false}
+		return ruling{verdict: Interruption, reason: "a node that is drained may take all of its pods at once"}
 	}
 	return ruling{reason: "drains still wait for its pods, and end"}
 }
