@@ -12,8 +12,6 @@ import (
 	"github.com/tenantry/tenantry/review"
 )
 
-type tree = map[string]any
-
 // TestTransitionRules holds what package review foresees against every rule of the operators' definitions that compares
 // a field with what it was, whether an object of the fleets has the field or not.
 func TestTransitionRules(t *testing.T) {
