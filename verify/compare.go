@@ -352,7 +352,7 @@ func newFaults(before, after *Fleet, networkB, networkA *network, accessB, acces
 		var list []Finding
 		for _, rule := range slices.Concat(networkRules, identityRules) {
 			switch {
-			case rule.ID == "network/dead-policy": // it opens nothing
+			case rule.ID == "network/dead-policy", rule.ID == "network/closed": // they open nothing
 			case len(f.Facts.Flows) == 0 && slices.Contains(undeclared, rule.ID):
 			default:
 				list = append(list, rule.check(s)...)
