@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 )
@@ -32,6 +33,9 @@ func (t *Tenant) claims(f *Fleet) []held {
 	if given(t.Edge) && t.Edge.host() != "" {
 		claims = append(claims, held{claim{"host", t.Edge.host()}, "edge"})
 	}
+	for i, host := range t.Hosts {
+		claims = append(claims, held{claim{"host", host}, fmt.Sprintf("hosts[%d]", i)})
+	}
 	for name, store := range t.stores() {
 		if endpoint, bucket := store.bucketName(f, t.Name, name); bucket != "" {
 			claims = append(claims, held{claim{"bucket", bucket + " at " + endpoint}, map[string]string{storeName: "store", backupName: "database"}[name]})
@@ -50,6 +54,14 @@ func (t *Tenant) claims(f *Fleet) []held {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.field, b.field))
 	})
 	return claims
+}
+
+// hosts are all that the tenant may be found at.
+func (t *Tenant) hosts() []string {
+	if host := t.Edge.host(); host != "" {
+		return append([]string{host}, t.Hosts...)
+	}
+	return slices.Clone(t.Hosts)
 }
 
 // inventory says in the release what a tenant is made of.

@@ -395,6 +395,7 @@ func (a ACME) lowerIssuer(s scope) []Object {
 	if s.fleet.Platform.Gateway != nil {
 		solvers = append(solvers, acmev1.ACMEChallengeSolver{HTTP01: &acmev1.ACMEChallengeSolverHTTP01{
 			GatewayHTTPRoute: &acmev1.ACMEChallengeSolverHTTP01GatewayHTTPRoute{
+				ServiceType: corev1.ServiceTypeClusterIP, // a node's port, which is the default, is in no tenant's quota
 				ParentRefs: []gatewayv1.ParentReference{{
 					Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: new(gatewayv1.Kind("Gateway")),
 					Name: gatewayName, Namespace: new(gatewayv1.Namespace(PlatformUnit)), SectionName: new(gatewayv1.SectionName("http")),
@@ -405,7 +406,7 @@ func (a ACME) lowerIssuer(s scope) []Object {
 	if a.Class != "" {
 		solvers = append(solvers, acmev1.ACMEChallengeSolver{
 			Selector: &acmev1.CertificateDNSNameSelector{MatchLabels: throughIngress},
-			HTTP01:   &acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{IngressClassName: &a.Class}},
+			HTTP01:   &acmev1.ACMEChallengeSolverHTTP01{Ingress: &acmev1.ACMEChallengeSolverHTTP01Ingress{ServiceType: corev1.ServiceTypeClusterIP, IngressClassName: &a.Class}},
 		})
 	}
 	return []Object{&certv1.ClusterIssuer{

@@ -34,6 +34,9 @@ type Cluster struct {
 	// Registry is the host, and path where there is one, from which the images of databases' helpers,
 	// caches and the platform are pulled, such as "registry.example.com/mirror".
 	Registry string
+	// Registries are further places that the images of tenants' pods may come from: those of the operators' own
+	// helpers, such as "ghcr.io/cloudnative-pg", where they are not mirrored to Registry.
+	Registries []string
 	// StorageClass of every volume. Empty leaves the choice to the cluster's default class.
 	StorageClass string
 	// Domain is the cluster's DNS domain. Default "cluster.local".

@@ -61,6 +61,7 @@ func with(m, more map[string]string) map[string]string {
 var applyOrder = []string{
 	"Namespace",
 	"CustomResourceDefinition",
+	"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 	"PriorityClass", "RuntimeClass", "StorageClass", "GatewayClass", "ClusterIssuer",
 	"ResourceQuota", "LimitRange",
 	"NetworkPolicy",

@@ -68,7 +68,7 @@ func (k *Collector) validate(c *checker) {
 func lowerPlatform(f *Fleet) []Object {
 	s := f.scope(PlatformUnit)
 	s.priority = platformClass
-	objects := slices.Concat([]Object{s.securedNamespace(), s.serviceAccount("default", "isolation", "isolation")}, s.closed(), s.priorities())
+	objects := slices.Concat([]Object{s.securedNamespace(), s.serviceAccount("default", "isolation", "isolation")}, s.closed(), s.priorities(), Admission(f))
 	p := &f.Platform
 	if slices.ContainsFunc(f.Tenants, func(t Tenant) bool { return t.Placement.lowerPlacement(t.Name).runtimeClass != nil }) {
 		objects = append(objects, &nodev1.RuntimeClass{

@@ -130,7 +130,7 @@ func (s secret) annotated(source func(secretKey) string) []Object {
 
 func (e ExternalSecrets) validateSecrets(c *checker) {
 	c.at("store").label(e.Store)
-	if u, err := url.Parse(e.Path); err != nil || u.Path != e.Path {
+	if u, err := url.Parse(e.Path); err != nil || u.Path != e.Path || strings.Contains(e.Path, ",") {
 		c.at("path").invalid(e.Path, "must be a path such as prod/acme")
 	}
 }

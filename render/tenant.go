@@ -27,6 +27,9 @@ type Tenant struct {
 	// Egress lists what the application's pods may reach beyond the database, the cache, the store, the
 	// collector and public HTTPS.
 	Egress []Egress
+	// Hosts are those that extra objects claim, in routes, certificates or DNS records, beside the Edge's. The API
+	// server lets the tenant claim no other.
+	Hosts []string
 	// Extra objects of any kind that has a namespace. They get the tenant's namespace and labels and the
 	// same validation as all others. A Secret may hold no value.
 	Extra []Object

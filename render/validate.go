@@ -308,6 +308,9 @@ func (f *Fleet) validate(c *checker) {
 	} else {
 		cluster.at("registry").image(f.Cluster.Registry + "/image:tag")
 	}
+	for i, place := range f.Cluster.Registries {
+		cluster.at("registries").item(i).image(place + "/image:tag")
+	}
 	if f.Cluster.Domain != "" {
 		cluster.at("domain").host(f.Cluster.Domain)
 	}
@@ -400,6 +403,9 @@ func (t *Tenant) validate(c *checker, f *Fleet) {
 		at := c.at("egress").item(i)
 		at.at("cidr").cidr(e.CIDR)
 		at.at("port").port(e.Port)
+	}
+	for i, host := range t.Hosts {
+		c.at("hosts").item(i).host(host)
 	}
 	validateExtra(c.at("extra"), t.Extra, t.Name, true)
 	t.validateSettings(c.at("settings"))

@@ -119,6 +119,18 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 			other.Edge = t.Edge
 			f.Tenants = append(f.Tenants, other)
 		}, "tenants[globex].edge", "fleets[prod].tenants[acme] already has this host"},
+		{"a further host that another tenant has", func(f *render.Fleet, _ *render.Tenant) {
+			other := tenant("globex")
+			other.Hosts = []string{"docs.globex.example.com", "acme.example.com"}
+			f.Tenants = append(f.Tenants, other)
+		}, "tenants[globex].hosts[1]", "fleets[prod].tenants[acme] already has this host"},
+		{"a further host that is the edge's", func(_ *render.Fleet, t *render.Tenant) { t.Hosts = []string{"acme.example.com"} }, "tenants[acme].hosts[0]", "already has this host"},
+		{"a further host with a comma", func(_ *render.Fleet, t *render.Tenant) { t.Hosts = []string{"a.example.com,b.example.com"} }, "tenants[acme].hosts[0]", "a host name alone"},
+		{"a wildcard as a further host", func(_ *render.Fleet, t *render.Tenant) { t.Hosts = []string{"*.example.com"} }, "tenants[acme].hosts[0]", "a host name alone"},
+		{"a further registry that is a URL", func(f *render.Fleet, _ *render.Tenant) { f.Cluster.Registries = []string{"https://ghcr.example"} }, "cluster.registries[0]", "invalid reference"},
+		{"a place for secrets with a comma", func(_ *render.Fleet, t *render.Tenant) {
+			t.Secrets = render.ExternalSecrets{Store: "vault", Path: "prod/acme,prod/globex"}
+		}, "tenants[acme].secrets.path", "a path such as"},
 		{"two tenants with one bucket", func(f *render.Fleet, _ *render.Tenant) {
 			other := tenant("globex")
 			other.Store = render.GarageBucket{Bucket: "acme"}

@@ -51,15 +51,27 @@ type Pool struct {
 func (a author) workloads() {
 	f, facts := a.fleet, a.facts
 	facts.Kubernetes = f.Cluster.Kubernetes
-	facts.Registries = []string{f.Cluster.Registry}
+	facts.Registries = append([]string{f.Cluster.Registry}, f.Cluster.Registries...)
 	facts.Sandbox = cmp.Or(f.Platform.SandboxHandler, "runsc")
 	for _, p := range f.Cluster.Pools {
 		facts.Pools = append(facts.Pools, poolOf(p))
 	}
 	facts.Tiers = map[string]string{}
+	facts.Admission = render.Admission(f)
+	facts.Hosts = map[string][]string{}
 	for i := range f.Tenants {
 		t := &f.Tenants[i]
 		facts.Tiers[t.Name] = t.Tier.String()
+		facts.Hosts[t.Name] = t.Hosts
+		switch e := t.Edge.(type) {
+		case render.Gateway:
+			facts.Hosts[t.Name] = append([]string{e.Host}, t.Hosts...)
+		case render.Ingress:
+			facts.Hosts[t.Name] = append([]string{e.Host}, t.Hosts...)
+		case render.NoEdge:
+		default:
+			panic(fmt.Sprintf("unhandled %T", e))
+		}
 		facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: "deployer"})
 		if t.API.ReadsPods {
 			facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: "api", Verbs: []string{"get", "list", "watch"}, Resources: []string{"pods"}})

@@ -27,6 +27,10 @@ type Facts struct {
 
 	// Kubernetes is the minor version that runs, such as "1.36".
 	Kubernetes string
+	// Admission is the policies by which the API server is to refuse what tenants must not have, and their bindings.
+	Admission []render.Object
+	// Hosts are those of each tenant by its name.
+	Hosts map[string][]string
 	// Registries are the places that all images come from: a host, and a path where there is one.
 	Registries []string
 	// Grants are what service accounts may do. One that has none may do nothing, and has no token.

@@ -100,7 +100,7 @@ func hostsOf(o Object) []word {
 		}
 	}
 	for key, list := range o.GetAnnotations() {
-		if strings.HasPrefix(key, "external-dns.alpha.kubernetes.io/") && strings.HasSuffix(key, "hostname") {
+		if strings.HasPrefix(key, "external-dns.alpha.kubernetes.io/") && strings.HasSuffix(key, "hostname") || strings.HasSuffix(key, "/server-alias") {
 			for host := range strings.SplitSeq(list, ",") {
 				add(strings.TrimSpace(host), "metadata.annotations")
 			}

@@ -106,7 +106,10 @@ func addressesTaken(s *subject) []Finding {
 			switch w := o.Object.(type) {
 			case *corev1.Service:
 				look(&w.Spec, "spec")
-				if w.Spec.Type != corev1.ServiceTypeExternalName && len(w.Spec.Selector) == 0 {
+				switch {
+				case w.Spec.Type == corev1.ServiceTypeExternalName && u.Name != render.PlatformUnit:
+					tell("spec.type", "the one entrance of all tenants would go to "+w.Spec.ExternalName+" for it, wherever that leads", "have the application name what it calls, in its settings")
+				case w.Spec.Type != corev1.ServiceTypeExternalName && len(w.Spec.Selector) == 0:
 					tell("spec.selector", "it picks no pod, so that whoever writes its endpoints says where its traffic goes", "select the pods that it is for")
 				}
 			case *corev1.Endpoints: //nolint:staticcheck // deprecated, and still served
@@ -253,7 +256,7 @@ func acrossReferences(s *subject) []Finding {
 					if two && namespace != u.Name && (s.tenant(namespace) || namespace == render.PlatformUnit) {
 						tell(key+" refers to "+value, "metadata.annotations")
 					}
-					if strings.HasSuffix(key, "-snippet") {
+					if strings.Contains(key, "snippet") {
 						tell(key+" becomes part of what the one controller of all tenants does", "metadata.annotations")
 					}
 				}

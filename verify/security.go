@@ -222,6 +222,9 @@ func nonRoot(_ *subject, t *template, blame blame) {
 			}
 		}
 	}
+	if pod.FSGroup != nil && *pod.FSGroup == 0 {
+		blame(t.at("securityContext.fsGroup"), "the pod is in root's group for the files of its volumes", "set it to a number above 0, such as 10001")
+	}
 	for i, group := range pod.SupplementalGroups {
 		if group == 0 {
 			blame(t.at(fmt.Sprintf("securityContext.supplementalGroups[%d]", i)), "the pod is in root's group", "take it out")

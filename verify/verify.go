@@ -25,7 +25,7 @@ type Rule struct {
 
 // Rules lists every rule by its identifier.
 func Rules() []Rule {
-	rules := slices.Concat([]Rule{exceptionRule, kindRule}, capacityRules, identityRules, nameRules, networkRules, podRules, validityRules)
+	rules := slices.Concat([]Rule{exceptionRule, kindRule}, admissionRules, capacityRules, identityRules, nameRules, networkRules, podRules, validityRules)
 	slices.SortFunc(rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	return rules
 }

@@ -30,6 +30,7 @@ const (
 var phaseOf = map[string]int{
 	"Namespace": phaseNamespace, "CustomResourceDefinition": phaseNamespace,
 
+	"ValidatingAdmissionPolicy": phaseConfiguration, "ValidatingAdmissionPolicyBinding": phaseConfiguration,
 	"PriorityClass": phaseConfiguration, "RuntimeClass": phaseConfiguration, "StorageClass": phaseConfiguration, "GatewayClass": phaseConfiguration,
 	"ResourceQuota": phaseConfiguration, "LimitRange": phaseConfiguration, "NetworkPolicy": phaseConfiguration,
 	"ServiceAccount": phaseConfiguration, "ClusterRole": phaseConfiguration, "ClusterRoleBinding": phaseConfiguration, "Role": phaseConfiguration, "RoleBinding": phaseConfiguration,

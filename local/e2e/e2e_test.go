@@ -51,6 +51,8 @@ func TestGolden(t *testing.T) {
 				{"applying it again changes nothing", testApplyAgain},
 				{"tenants cannot reach each other", testIsolation},
 				{"tenants keep to their bounds", testBounds},
+				{"Pod Security says what the rules say", testPods},
+				{"the API server refuses what review would find", testAdmission},
 				{"the suite can fail", testControls},
 			} {
 				if !t.Run(step.name, func(t *testing.T) { step.run(t, w) }) {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // reach is what one tenant must not do to another: all that holds or moves its data, decides what runs, or widens
@@ -61,6 +62,16 @@ func attributes(namespace, verb, group, resource string) authorizationv1.Resourc
 // as is a client with a real token of the service account.
 func (w *world) as(t *testing.T, namespace, account string) kubernetes.Interface {
 	t.Helper()
+	client, err := kubernetes.NewForConfig(w.configOf(t, namespace, account))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// configOf has a real token of the service account.
+func (w *world) configOf(t *testing.T, namespace, account string) *rest.Config {
+	t.Helper()
 	token, err := w.client.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -69,11 +80,7 @@ func (w *world) as(t *testing.T, namespace, account string) kubernetes.Interface
 	config.CertData, config.KeyData = nil, nil
 	config.BearerToken = token.Status.Token
 	config.QPS = -1
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
+	return config
 }
 
 // testIsolation has each identity of each tenant ask for itself what it may do elsewhere.
