@@ -235,7 +235,7 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 		}
 	}
 	all := slices.Concat(changes...)
-	if slices.Contains(weigh, true) {
+	if slices.Contains(weigh, true) || len(all) > 0 && s.picksByVersion(units) {
 		before, after, unread, err := s.load(name, units, declared)
 		if err != nil {
 			return Fleet{}, nil, err
@@ -324,11 +324,13 @@ func matchObjects(before, after []*object) []matched {
 		}
 	}
 	renames := matchRenamed(removed, added)
+	found := map[*object]bool{}
 	for _, o := range added {
 		out = append(out, matched{renames[o], o})
+		found[renames[o]] = true
 	}
 	for _, o := range removed {
-		if !slices.Contains(slices.Collect(maps.Values(renames)), o) {
+		if !found[o] {
 			out = append(out, matched{o, nil})
 		}
 	}

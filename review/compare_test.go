@@ -407,3 +407,23 @@ func TestAcknowledgements(t *testing.T) {
 		}
 	}
 }
+
+// TestComparePicksByVersion has a policy that picks pods by what changes with every image.
+func TestComparePicksByVersion(t *testing.T) {
+	const (
+		policy     = "prod/acme/networkpolicy-default-deny.yaml"
+		deployment = "prod/acme/deployment-api.yaml"
+		version    = "app.kubernetes.io/version: sha-1a2b3c4"
+	)
+	files := filesOf(t, example("prod"))
+	if report := compared(t, files, edited(files, deployment, replace("sha-1a2b3c4", "sha-2")), example("prod")); report.Verdict != review.RollingRestart {
+		t.Errorf("as it is rendered: %v: %q", report.Verdict, summary(report))
+	}
+	files = edited(files, policy, replace("podSelector: {}", "podSelector:\n    matchLabels:\n      "+version))
+	for _, other := range []string{"networkpolicy-api.yaml", "networkpolicy-application.yaml", "networkpolicy-dns.yaml"} {
+		delete(files, "prod/acme/"+other)
+	}
+	if report := compared(t, files, edited(files, deployment, replace(version, "app.kubernetes.io/version: sha-2")), example("prod")); report.Verdict != review.IsolationChanged {
+		t.Errorf("picked by its version: %v: %q", report.Verdict, summary(report))
+	}
+}

@@ -89,6 +89,7 @@ func TestCompareFields(t *testing.T) {
 		{"a set that grows", role, "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]", "rules: [{apiGroups: [''], resources: [pods], verbs: [watch, get]}]", []string{"rules[0].verbs: [get] → [get, watch]"}},
 		{"rules in another order", role, "rules: [{resources: [a]}, {resources: [b]}]", "rules: [{resources: [b]}, {resources: [a]}]", nil},
 		{"a rule among others", role, "rules: [{resources: [a]}, {resources: [b]}]", "rules: [{resources: [c]}, {resources: [b]}, {resources: [a]}]", []string{"rules[0]:  → {resources: [c]}"}},
+		{"a rule twice instead of another", role, "rules: [{resources: [a]}, {resources: [a]}, {resources: [b]}]", "rules: [{resources: [a]}, {resources: [b]}, {resources: [b]}]", []string{"rules[2].resources: [a] → [b]"}},
 		{"peers in another order", policy, "spec: {ingress: [{from: [{podSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 1}, {port: 2}]}]}", "spec: {ingress: [{ports: [{port: 2, protocol: TCP}, {port: 1}], from: [{ipBlock: {cidr: 10.0.0.0/8}}, {podSelector: {}}]}]}", nil},
 		{"a rule in the middle of an ordered list", unknown, "spec: {rules: [{a: 1}, {a: 2}, {a: 3}]}", "spec: {rules: [{a: 1}, {a: 9}, {a: 2}, {a: 3}]}", []string{"spec.rules[1]:  → {a: 9}"}},
 		{"no rules at all", policy, "spec: {ingress: []}", "spec: {}", nil},
@@ -261,4 +262,45 @@ func TestCompareFieldsBothWays(t *testing.T) {
 	if pairs < 300 {
 		t.Errorf("only %d pairs", pairs)
 	}
+}
+
+// FuzzCompareFields looks for objects that crash the comparison, that differ from themselves, or that change one way
+// and not the other.
+func FuzzCompareFields(f *testing.F) {
+	for _, row := range [][3]string{
+		{"apps/v1 Deployment", "spec: {replicas: 1, template: {spec: {containers: [{name: a, env: [{name: A, value: $(B)}]}]}}}", "spec: {template: {spec: {containers: []}}}"},
+		{"v1 ConfigMap", "data: {a: \"b\\nc\\n\"}", "data: {a: \"b\\n\\n\"}"},
+		{"networking.k8s.io/v1 NetworkPolicy", "spec: {ingress: [{from: [{podSelector: {}}]}, {}]}", "spec: {ingress: [{}], policyTypes: [Ingress]}"},
+		{"example.com/v1 Any", "spec: [1, [2], {a: null}]", "spec: {a: 1.5}"},
+	} {
+		f.Add(row[0], row[1], row[2])
+	}
+	f.Fuzz(func(t *testing.T, kind, before, after string) {
+		var objects [2]*object
+		for i, text := range []string{before, after} {
+			apiVersion, kind, _ := strings.Cut(kind, " ")
+			o, err := parse("prod/acme/object.yaml", []byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\nmetadata: {name: it}\n"+text))
+			if err != nil {
+				return
+			}
+			objects[i] = o
+		}
+		for _, o := range objects {
+			if fields := compareFields(schemas(t), o, o); len(fields) > 0 {
+				t.Errorf("%s differs from itself: %q", flow(o.tree), told(fields))
+			}
+		}
+		if objects[0].Kind != objects[1].Kind {
+			return
+		}
+		there, back := compareFields(schemas(t), objects[0], objects[1]), compareFields(schemas(t), objects[1], objects[0])
+		if (len(there) == 0) != (len(back) == 0) {
+			t.Errorf("one way: %q\nthe other way: %q", told(there), told(back))
+		}
+		for _, f := range there {
+			if f.Before == f.After || strings.ContainsFunc(f.Path+f.Before+f.After, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+				t.Errorf("%+v", f)
+			}
+		}
+	})
 }

@@ -1,7 +1,9 @@
 package review
 
 import (
+	"bytes"
 	"cmp"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,10 +27,39 @@ func weighs(before, after *object, fields []Field) bool {
 		return o.Kind != "Job" || before == nil || after == nil
 	}
 	return slices.ContainsFunc(fields, func(f Field) bool {
-		return strings.Contains(f.Path, "emplate.metadata.labels") || strings.Contains(f.Path, "inheritedMetadata") ||
+		return strings.Contains(f.Path, "emplate.metadata.labels") && !strings.HasSuffix(f.Path, "["+versionLabel+"]") || strings.Contains(f.Path, "inheritedMetadata") ||
 			strings.Contains(f.Path, ".ports") || strings.Contains(f.Path, "hostNetwork") || strings.Contains(f.Path, "serviceAccount") ||
 			pods == "" && !strings.HasPrefix(f.Path, "spec.postgresql") && strings.Contains(f.Path, "emplate")
 	})
+}
+
+// versionLabel changes with every image. No policy that render makes picks pods by it.
+const versionLabel = "app.kubernetes.io/version"
+
+// picksByVersion tells whether a policy of the fleet picks pods by their version all the same. Of files that do not
+// change, those are read that are not named after another kind.
+func (s States) picksByVersion(units []*unitPair) bool {
+	others := map[string]bool{}
+	for kind := range effects {
+		kind, _, _ = strings.Cut(kind, ".")
+		others[strings.ToLower(kind)] = kind != "NetworkPolicy"
+	}
+	picks := func(text []byte) bool {
+		return bytes.Contains(text, []byte("NetworkPolicy")) && bytes.Contains(text, []byte(versionLabel))
+	}
+	found := make([]bool, len(units))
+	each(len(units), func(i int) {
+		p := units[i]
+		found[i] = slices.ContainsFunc(p.files, func(f File) bool { return picks(f.Before) || picks(f.After) }) ||
+			slices.ContainsFunc(p.same, func(file string) bool {
+				if kind, _, _ := strings.Cut(file, "-"); others[kind] {
+					return false
+				}
+				text, err := s.Read(path.Join(p.fleet, p.name, file))
+				return err != nil || picks(text)
+			})
+	})
+	return slices.Contains(found, true)
 }
 
 // A shift is what evaluating a whole fleet before and after says of an object: it is a change of isolation, or

@@ -59,8 +59,7 @@ type viewSection struct {
 }
 
 type viewGroup struct {
-	Fleet   string
-	Units   []string
+	Parties []party
 	Outlier bool
 	Alike   [][]Change
 }
@@ -89,8 +88,9 @@ type matrixRow struct {
 }
 
 type matrixEntry struct {
-	Place, What, Before, After string
-	Because                    []string
+	Place, What       string
+	Gone, Come, Stays []string
+	Because           []string
 }
 
 // WriteHTML writes the report as one page that needs nothing else: no other file, no network, and no script to be
@@ -101,7 +101,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 	for _, s := range r.sections() {
 		section := viewSection{Verdict: s.verdict, Size: s.size()}
 		for _, g := range s.groups {
-			section.Groups = append(section.Groups, viewGroup{g.fleet, g.units, g.outlier, g.alike()})
+			section.Groups = append(section.Groups, viewGroup{g.parties, g.outlier, g.alike()})
 		}
 		v.Sections = append(v.Sections, section)
 		v.Verdicts = append(v.Verdicts, s.verdict)
@@ -187,7 +187,7 @@ func (f Fleet) matrix() matrix {
 		row := matrixRow{Sender: r.sender(), Changed: r.changed(), Cells: make([][]matrixEntry, len(m.Columns))}
 		for _, c := range r.cells {
 			i := slices.Index(m.Columns, column(c))
-			e := matrixEntry{Place: c.place(), Before: c.before, After: c.after, Because: c.because}
+			e := matrixEntry{Place: c.place(), Gone: c.gone(), Come: c.come(), Stays: c.stays(), Because: c.because}
 			if m.Columns[i].What == "" {
 				e.What = c.what
 			}

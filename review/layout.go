@@ -18,34 +18,66 @@ type section struct {
 
 // A group is what the same units have in common.
 type group struct {
-	fleet   string
-	units   []string
+	parties []party
 	outlier bool
 	changes []Change
 }
 
-// sections are the changes, the worst first.
+// A party is units that have the same names in some fleets.
+type party struct {
+	Fleets []string
+	Units  []string
+}
+
+// sections are the changes, the worst first. One that several fleets share stands there once.
 func (r Report) sections() []section {
 	changes := slices.Clone(r.Changes)
 	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(b.Verdict, a.Verdict) })
+	parties := map[string][]party{}
+	first := slices.DeleteFunc(changes, func(c Change) bool {
+		key := c.key()
+		known := parties[key]
+		if i := slices.IndexFunc(known, func(p party) bool { return slices.Equal(p.Units, c.Units) }); i >= 0 {
+			known[i].Fleets = append(known[i].Fleets, c.Fleet)
+		} else {
+			parties[key] = append(known, party{[]string{c.Fleet}, c.Units})
+		}
+		return known != nil
+	})
 	var list []section
-	at := map[string]int{} // a group's place in the last section
-	for _, c := range changes {
+	at := map[string]int{} // a group's index in the last section
+	for _, c := range first {
 		if n := len(list); n == 0 || list[n-1].verdict != c.Verdict {
 			list = append(list, section{verdict: c.Verdict})
 			clear(at)
 		}
 		s := &list[len(list)-1]
-		key := fmt.Sprintf("%s\x00%t\x00%s", c.Fleet, c.Outlier, strings.Join(c.Units, "\x00"))
+		who := parties[c.key()]
+		key := fmt.Sprint(c.Outlier)
+		for _, p := range who {
+			key += fmt.Sprintf("\x00%q\x00", p.Fleets) + strings.Join(p.Units, "\x00")
+		}
 		i, known := at[key]
 		if !known {
 			i = len(s.groups)
 			at[key] = i
-			s.groups = append(s.groups, group{fleet: c.Fleet, units: c.Units, outlier: c.Outlier})
+			s.groups = append(s.groups, group{parties: who, outlier: c.Outlier})
 		}
 		s.groups[i].changes = append(s.groups[i].changes, c)
 	}
 	return list
+}
+
+// key is what a change has in common with the same one in another fleet.
+func (c Change) key() string {
+	c.Fleet, c.Units, c.File = "", nil, ""
+	c.Fields = slices.Clone(c.Fields)
+	for i := range c.Fields {
+		if c.Fields[i].Differs {
+			c.Fields[i].Before, c.Fields[i].After = "", ""
+		}
+	}
+	return fmt.Sprintf("%q", []any{c})
 }
 
 // alike are the changes of which nothing is to be said but the object, together, and every other one alone.
@@ -68,10 +100,15 @@ func (g group) title(most int) string {
 	if g.outlier {
 		unlike = ", unlike most"
 	}
-	if len(g.units) == 1 {
-		return g.fleet + unlike + ": " + g.units[0]
+	var list []string
+	for _, p := range g.parties {
+		who := ": " + some(p.Units, most)
+		if len(p.Units) != 1 {
+			who = ", " + count(len(p.Units), "unit") + who
+		}
+		list = append(list, some(p.Fleets, 5)+who)
 	}
-	return fmt.Sprintf("%s, %s%s: %s", g.fleet, count(len(g.units), "unit"), unlike, some(g.units, most))
+	return strings.Join(list, "; ") + unlike
 }
 
 // size is the number of changes.

@@ -27,6 +27,8 @@ const (
 const (
 	openChanges = 10 // of a verdict; the others are folded
 	mostItems   = 20
+	mostReach   = 40 // lines of who reaches whom
+	mostParties = 5  // fleets of one change
 	mostFields  = 12
 	mostValue   = 240 // characters of a value
 	mostWords   = 600 // characters of a reason
@@ -127,7 +129,7 @@ func (m *markdown) missing(list []Missing) {
 	}
 	m.line("> [!CAUTION]")
 	m.line("> **" + count(len(list), "acknowledgement") + plural(len(list), " is", " are") + " missing: this must not be deployed.**")
-	m.list("> ", reasons(list), "reasons", reasonsSize)
+	m.list("> ", reasons(list, true), "reasons", reasonsSize)
 	lines, left, room := map[string][]string{}, 0, linesSize
 	var fleets []string
 	for _, l := range list {
@@ -147,9 +149,12 @@ func (m *markdown) missing(list []Missing) {
 		}
 		lines[l.Fleet] = append(lines[l.Fleet], line)
 	}
-	for _, fleet := range fleets {
-		m.line(">\n> Take the change back, or have it reviewed: put into `Acknowledged` of the fleet " + code(fleet) + " in `tenants/`, with the reason\n>")
-		m.line(quoted("> ", fence("go", lines[fleet])))
+	for len(fleets) > 0 {
+		same := slices.DeleteFunc(slices.Clone(fleets), func(f string) bool { return !slices.Equal(lines[f], lines[fleets[0]]) })
+		m.line(">\n> Take the change back, or have it reviewed: put into `Acknowledged` of the " + plural(len(same), "fleet ", "fleets ") +
+			someCode(same, 20) + " in `tenants/`, with the reason\n>")
+		m.line(quoted("> ", fence("go", lines[fleets[0]])))
+		fleets = slices.DeleteFunc(fleets, func(f string) bool { return slices.Contains(same, f) })
 	}
 	if left > 0 {
 		m.line(fmt.Sprintf(">\n> and %d more lines like these: %s", left, m.rest))
@@ -163,7 +168,7 @@ func (m *markdown) acknowledged(list []Missing) {
 	}
 	m.line("> [!WARNING]")
 	m.line("> **" + count(len(list), "danger") + plural(len(list), " is", " are") + " acknowledged in `tenants/`.**")
-	m.list("> ", reasons(list), "reasons", reasonsSize)
+	m.list("> ", reasons(list, false), "reasons", reasonsSize)
 	m.line("")
 }
 
@@ -172,47 +177,64 @@ func (m *markdown) leftover(list []Missing) {
 		return
 	}
 	m.line("**" + count(len(list), "acknowledgement") + plural(len(list), " covers", " cover") + " nothing here**, and can go once deployed:\n")
-	m.list("", reasons(list), "of them", leftoverSize)
+	m.list("", reasons(list, false), "of them", leftoverSize)
 	m.line("")
 }
 
-// reasons tells of acknowledgements, in one sentence of those that differ by the namespace only.
-func reasons(list []Missing) []string {
+// reasons tells of acknowledgements, in one sentence of those that differ by fleet or namespace only. refusable are
+// those that may have no line.
+func reasons(list []Missing, refusable bool) []string {
 	type reason struct {
-		fleet, object, loss, why string
-		permitted, named         bool
+		object, loss, why string
+		permitted, named  bool
 	}
-	objects := map[reason][]string{}
+	type objects struct{ names, fleets []string }
+	all := map[reason]*objects{}
 	var order []reason
 	for _, l := range list {
-		key := reason{l.Fleet, l.Object, l.Loss, l.Why, l.Line != "", false}
+		key := reason{l.Object, l.Loss, l.Why, l.Line != "" || !refusable, false}
 		name := ""
 		if parts := strings.SplitN(l.Object, "/", 3); len(parts) == 3 {
 			name, key.object = parts[0], parts[1]+"/"+parts[2]
 		} else if len(parts) == 2 {
 			name, key.object, key.named = parts[1], parts[0], true
 		}
-		if objects[key] == nil {
+		o := all[key]
+		if o == nil {
+			o = &objects{}
+			all[key] = o
 			order = append(order, key)
 		}
-		objects[key] = append(objects[key], name)
+		if !slices.Contains(o.fleets, l.Fleet) {
+			o.fleets = append(o.fleets, l.Fleet)
+		}
+		if !slices.Contains(o.names, name) {
+			o.names = append(o.names, name)
+		}
 	}
 	var sentences []string
 	for _, key := range order {
-		what := code(key.object) + " of " + someCode(objects[key], 5)
+		o := all[key]
+		of := " of "
 		if key.named {
-			what = code(key.object) + " " + someCode(objects[key], 5)
+			of = " "
 		}
+		what := code(key.object) + of + someCode(o.names, 5) + " in " + someCode(o.fleets, 5)
 		if key.loss != "" {
 			what += " (" + prose(strings.ToLower(clip(key.loss, mostName))) + ")"
 		}
-		sentences = append(sentences, what+" in "+code(key.fleet)+": "+prose(key.why))
+		if !key.permitted {
+			what += ", **which nothing permits**"
+		}
+		sentences = append(sentences, what+": "+prose(key.why))
 	}
 	return sentences
 }
 
 // reach says who reaches whom otherwise than before.
 func (m *markdown) reach(fleets []Fleet) {
+	names := map[string][]string{} // of the fleets, by what changes in them
+	var order []string
 	for _, f := range fleets {
 		var lines []string
 		for _, r := range f.reach() {
@@ -221,21 +243,28 @@ func (m *markdown) reach(fleets []Fleet) {
 			}
 			lines = append(lines, "  "+r.sender())
 			for _, c := range r.cells {
-				if c.before != "" && c.changed() {
-					lines = append(lines, "- "+c.place()+": "+c.before)
+				for _, traffic := range c.gone() {
+					lines = append(lines, "- "+c.place()+": "+traffic)
 				}
-				if c.after != "" && c.changed() {
-					lines = append(lines, "+ "+c.place()+": "+c.after)
+				for _, traffic := range c.come() {
+					lines = append(lines, "+ "+c.place()+": "+traffic)
 				}
 			}
 		}
 		if len(lines) == 0 {
 			continue
 		}
-		if n := len(lines); n > 40 {
-			lines = append(lines[:40:40], fmt.Sprintf("  # and %d more lines", n-40))
+		if n := len(lines); n > mostReach {
+			lines = append(lines[:mostReach:mostReach], fmt.Sprintf("  # and %d more lines", n-mostReach))
 		}
-		text := "### Who reaches whom in " + code(f.Name) + "\n\n" + fence("diff", clipped(lines)) + "\n"
+		text := fence("diff", clipped(lines)) + "\n"
+		if names[text] == nil {
+			order = append(order, text)
+		}
+		names[text] = append(names[text], f.Name)
+	}
+	for _, text := range order {
+		text = "### Who reaches whom in " + someCode(names[text], 5) + "\n\n" + text
 		if len(text) <= m.size/8 && m.b.Len()+len(text) <= m.size/2 {
 			m.line(text)
 		}
@@ -316,30 +345,58 @@ func (m *markdown) section(s section) (shown int, full bool) {
 
 // head says who has the changes of a group. It unfolds to all the units where they are many and there is room.
 func (m *markdown) head(g group) string {
-	n := len(g.units)
-	switch {
-	case n == 1 && g.outlier:
-		return "**Outlier " + code(g.units[0]) + "** in " + code(g.fleet) + "\n\n"
-	case n == 1:
-		return "**" + code(g.units[0]) + "** in " + code(g.fleet) + "\n\n"
+	var short, tagged, all []string
+	for _, p := range g.parties {
+		in := " in " + someCode(p.Fleets, 5)
+		tags := " in " + strings.Join(mapped(p.Fleets[:min(5, len(p.Fleets))], tag), ", ")
+		n := len(p.Units)
+		if n == 1 {
+			short = append(short, "**"+code(p.Units[0])+"**"+in)
+			tagged = append(tagged, "<b>"+tag(p.Units[0])+"</b>"+tags)
+			continue
+		}
+		what := count(n, "unit")
+		short = append(short, "**"+what+"**"+in+": "+someCode(p.Units, 3))
+		tagged = append(tagged, "<b>"+what+"</b>"+tags)
+		if n > 4 {
+			tagged[len(tagged)-1] += fmt.Sprintf(": %s and %d more", strings.Join(mapped(p.Units[:3], tag), ", "), n-3)
+		}
+		if names := visible(strings.Join(p.Units, ", ")); n > 4 && !slices.Contains(all, names) {
+			all = append(all, names)
+		}
 	}
-	what := count(n, "unit")
+	unlike := ""
 	if g.outlier {
-		what = fmt.Sprintf("%d outliers", n)
+		unlike = ", unlike most"
 	}
-	names := visible(strings.Join(g.units, ", "))
-	key := g.fleet + "\x00" + names
-	inside := span(names) + "\n\n</details>\n\n"
-	if n <= 4 || m.listed[key] || m.lists+len(inside) > unitsSize {
-		return "**" + what + "** in " + code(g.fleet) + ": " + someCode(g.units, 3) + "\n\n"
+	key := strings.Join(all, "\x00")
+	size := len(key) + 200
+	if all == nil || m.listed[key] || len(short) > mostParties || m.lists+size > unitsSize {
+		if n := len(short); n > mostParties {
+			short = append(short[:mostParties:mostParties], fmt.Sprintf("%d more fleets", n-mostParties))
+		}
+		return strings.Join(short, "; ") + unlike + "\n\n"
 	}
 	m.listed[key] = true
-	m.lists += len(inside)
-	tag := func(text string) string {
-		return "<code>" + html.EscapeString(clip(visible(text), mostName)) + "</code>"
+	m.lists += size
+	for i := range all {
+		all[i] = span(all[i])
 	}
-	first := tag(g.units[0]) + ", " + tag(g.units[1]) + ", " + tag(g.units[2])
-	return summary(fmt.Sprintf("<b>%s</b> in %s: %s and %d more", what, tag(g.fleet), first, n-3)) + inside
+	return summary(strings.Join(tagged, "; ")+unlike) + strings.Join(all, "\n\n") + "\n\n</details>\n\n"
+}
+
+// mapped is f of each word.
+func mapped(list []string, f func(string) string) []string {
+	var all []string
+	for _, s := range list {
+		all = append(all, f(s))
+	}
+	return all
+}
+
+// tag is the text as code, in HTML.
+func tag(text string) string {
+	return "<code>" + html.EscapeString(clip(visible(text), mostName)) + "</code>"
 }
 
 // changes writes one change, or several that are alike; told is the reason of the one before.

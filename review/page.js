@@ -37,11 +37,11 @@
       verdict: section.dataset.verdict,
       groups: [...section.querySelectorAll(".group")].map((group) => {
         const who = group.querySelector(".who");
-        const units = (who.querySelector(".units p") ?? who.querySelector(".unit"))?.textContent.toLowerCase() ?? "";
+        const names = [...who.querySelectorAll(".units p, .unit")].map((each) => each.textContent.toLowerCase());
         return {
           group,
-          units: units.split(", "),
-          who: who.querySelector(".fleet").textContent.toLowerCase() + " " + units,
+          units: names.flatMap((each) => each.split(", ")),
+          who: [...who.querySelectorAll(".fleet")].map(lower).concat(names).join(" "),
           changes: [...group.querySelectorAll(".change")].map((change) => {
             const list = [...change.querySelectorAll(".objects li")];
             const about = list.length ? lower(change.querySelector("p")) : "";

@@ -20,7 +20,7 @@ type row struct {
 // A cell is what a row reaches in one place.
 type cell struct {
 	where, what   string
-	before, after string // traffic, empty where it does not reach
+	before, after []string // traffic, none where it does not reach
 	because       []string
 }
 
@@ -34,7 +34,16 @@ func (r row) changed() bool {
 	return slices.ContainsFunc(r.cells, cell.changed)
 }
 
-func (c cell) changed() bool { return c.before != c.after }
+func (c cell) changed() bool { return !slices.Equal(c.before, c.after) }
+
+// gone is the traffic that was, come what is new, and stays what is as before.
+func (c cell) gone() []string  { return less(c.before, c.after) }
+func (c cell) come() []string  { return less(c.after, c.before) }
+func (c cell) stays() []string { return less(c.before, c.gone()) }
+
+func less(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
+}
 
 // place is what is reached, in words.
 func (c cell) place() string { return verify.Reached{Where: c.where, What: c.what}.String() }
@@ -45,7 +54,7 @@ func (f Fleet) reach() []row {
 	type target struct{ where, what string }
 	all := map[sender]map[target]*cell{}
 	var order []sender
-	read := func(r *verify.Reachability, traffic func(*cell) *string) {
+	read := func(r *verify.Reachability, traffic func(*cell) *[]string) {
 		if r == nil {
 			return
 		}
@@ -65,7 +74,7 @@ func (f Fleet) reach() []row {
 							all[from][at] = c
 						}
 						t := traffic(c)
-						*t = strings.TrimPrefix(*t+"; "+f.traffic(to), "; ")
+						*t = append(*t, f.traffic(to))
 						for _, b := range to.Because {
 							if !slices.Contains(c.because, b) {
 								c.because = append(c.because, b)
@@ -76,13 +85,15 @@ func (f Fleet) reach() []row {
 			}
 		}
 	}
-	read(f.Before, func(c *cell) *string { return &c.before })
-	read(f.After, func(c *cell) *string { return &c.after })
+	read(f.Before, func(c *cell) *[]string { return &c.before })
+	read(f.After, func(c *cell) *[]string { return &c.after })
 
 	var rows []row
 	for _, from := range order {
 		r := row{tenants: none(from.tenant), namespace: from.namespace, pods: none(from.pod), addresses: from.addresses}
 		for _, c := range all[from] {
+			slices.Sort(c.before)
+			slices.Sort(c.after)
 			r.cells = append(r.cells, *c)
 		}
 		slices.SortFunc(r.cells, func(a, b cell) int { return cmp.Or(cmp.Compare(a.where, b.where), cmp.Compare(a.what, b.what)) })
@@ -90,7 +101,7 @@ func (f Fleet) reach() []row {
 	}
 	alike := func(r row, names ...string) string {
 		for _, c := range r.cells {
-			names = append(names, c.where, c.what, c.before, c.after)
+			names = append(names, c.where, c.what, strings.Join(c.before, "\x00"), strings.Join(c.after, "\x00"))
 		}
 		return fmt.Sprintf("%q", append(names, r.namespace, r.addresses))
 	}

@@ -9,18 +9,25 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -71,25 +78,25 @@ func run(ctx context.Context, in io.Reader, dir string) error {
 		return err
 	}
 	defer end()
-	for _, picture := range []struct {
+	for _, p := range []struct {
 		name          string
 		text          []byte
 		width, height int64
 	}{{"review-comment", comment, 860, 1400}, {"review-page", whole.Bytes(), 1180, 1400}} {
-		path := filepath.Join(temporary, picture.name+".html")
-		if err := os.WriteFile(path, picture.text, 0o644); err != nil {
+		path := filepath.Join(temporary, p.name+".html")
+		if err := os.WriteFile(path, p.text, 0o644); err != nil {
 			return err
 		}
 		for _, scheme := range []string{"light", "dark"} {
-			png, err := draw(ctx, "file://"+path, scheme, picture.width, picture.height)
+			picture, err := shoot(ctx, "file://"+path, scheme, p.width, p.height)
 			if err != nil {
-				return fmt.Errorf("drawing %s: %w", picture.name, err)
+				return fmt.Errorf("drawing %s: %w", p.name, err)
 			}
-			name := picture.name + ".png"
+			name := p.name + ".png"
 			if scheme == "dark" {
-				name = picture.name + "-dark.png"
+				name = p.name + "-dark.png"
 			}
-			if err := os.WriteFile(filepath.Join(dir, name), png, 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, name), picture, 0o644); err != nil {
 				return err
 			}
 		}
@@ -97,8 +104,8 @@ func run(ctx context.Context, in io.Reader, dir string) error {
 	return nil
 }
 
-// draw is a picture of a page, from its top, as high as the page or as high as said.
-func draw(ctx context.Context, url, scheme string, width, height int64) ([]byte, error) {
+// shoot is a picture of a page, from its top, as high as the page or as high as said.
+func shoot(ctx context.Context, url, scheme string, width, height int64) ([]byte, error) {
 	ctx, leave := chromedp.NewContext(ctx)
 	defer leave()
 	_, sized := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 600, DeviceScaleFactor: 1})
@@ -113,7 +120,32 @@ func draw(ctx context.Context, url, scheme string, width, height int64) ([]byte,
 	shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
 		CaptureBeyondViewport: new(true), Clip: &page.Viewport{Width: float64(width), Height: min(all, float64(height)), Scale: 1},
 	})
-	return shot.Data, err
+	if err != nil {
+		return nil, err
+	}
+	return paletted(shot.Data)
+}
+
+// paletted is a picture of at most 256 colours, those that most of its points have: pages have few.
+func paletted(data []byte) ([]byte, error) {
+	from, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	points := map[color.Color]int{}
+	for y := range from.Bounds().Dy() {
+		for x := range from.Bounds().Dx() {
+			points[from.At(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(points), func(a, b color.Color) int {
+		return cmp.Or(cmp.Compare(points[b], points[a]), strings.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	})
+	to := image.NewPaletted(from.Bounds(), colours[:min(256, len(colours))])
+	draw.Draw(to, to.Bounds(), from, image.Point{}, draw.Src)
+	var b bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, to)
+	return b.Bytes(), err
 }
 
 // chromium is the browser of this machine.

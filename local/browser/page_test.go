@@ -303,7 +303,7 @@ func thousand() review.Report {
 		for j, kind := range []string{"Deployment/api", "Cluster/database", "ConfigMap/settings"} {
 			c := review.Change{Fleet: "prod", Units: []string{unit}, Object: kind, Action: review.Changed, Verdict: review.Verdict(6 - (i+j)%7), Reason: "for a reason of its own"}
 			for k := range 3 {
-				c.Fields = append(c.Fields, review.Field{Path: fmt.Sprintf("spec.template.spec.containers[name=api].env[name=VARIABLE_%d].value", k), Before: strings.Repeat("before", i%40+1), After: strings.Repeat("after", j+i%30+1)})
+				c.Fields = append(c.Fields, review.Field{Path: fmt.Sprintf("spec.template.spec.containers[name=api].env[name=VARIABLE_%d].value", k), Before: fmt.Sprint(i) + strings.Repeat("before", i%40+1), After: strings.Repeat("after", j+i%30+1)})
 			}
 			r.Changes = append(r.Changes, c)
 		}
