@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -11,13 +12,13 @@ import (
 	"github.com/tenantry/tenantry/render"
 )
 
-// BenchmarkApply measures the deploy command against kubectl, each as whole processes, with the same files, and on a
-// control plane of its own that is as new. kubectl goes first.
+// BenchmarkApply measures the deploy command against kubectl, each as whole processes, on one control plane and with the
+// same files but for the names of the tenants. They take turns, so that whatever else the machine does is there for both.
 //
 // kubectl is done when the API server has all objects, and the deploy command when they are ready, so that what
 // kubectl then waits for is measured as well.
 func BenchmarkApply(b *testing.B) {
-	const few, many, fleet = 1, 20, 100
+	const fleet = 100
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
 		if kubectl, err = build.Kubectl.Binary(b.Context(), b.Output()); err != nil {
@@ -26,62 +27,61 @@ func BenchmarkApply(b *testing.B) {
 	}
 	all := spec{Copies: fleet}
 	for b.Loop() {
-		applied := map[string]time.Duration{}
-		b.Run("kubectl", func(b *testing.B) {
-			w := newWorld(b, newSuite(b), all.fleets()[0])
-			r := w.repository(b, trial, all)
-			r.kubectl(b, kubectl, r.apply("platform")...)
-			measure := func(name string, units []string) {
-				applied[name] = took(func() { r.kubectl(b, kubectl, r.apply(units...)...) })
-				ready := applied[name] + took(func() { r.ready(b, kubectl, units) })
-				b.Logf("%s: applied in %s, ready after %s", name, applied[name].Round(10*time.Millisecond), ready.Round(10*time.Millisecond))
-				applied[name+", ready"] = ready
+		w := newWorld(b, newSuite(b), all.fleets()[0])
+		r := w.repository(b, trial, all)
+		r.must(b, "up", "platform")
+		rest := r.tenants()
+		next := func(n int) []string {
+			units := rest[:n]
+			rest = rest[n:]
+			return units
+		}
+		for _, test := range []struct {
+			units, rounds int
+		}{{1, 5}, {20, 1}} {
+			var applied, ready, up time.Duration
+			for range test.rounds {
+				units := next(test.units)
+				took := since(func() { r.kubectl(b, kubectl, r.apply(units...)...) })
+				applied += took
+				ready += took
+				ready += since(func() { r.ready(b, kubectl, units) })
+				units = next(test.units)
+				up += since(func() { r.must(b, append([]string{"up"}, units...)...) })
 			}
-			measure("1 unit", r.tenants(0, few))
-			measure("20 units", r.tenants(few, few+many))
-
-			// A fleet that is unchanged needs only to be there: deploying all of it would prove no more.
-			r.kubectl(b, kubectl, r.apply(r.tenants(few+many, fleet)...)...)
-			unchanged := took(func() {
-				if got := r.must(b, "up"); got.stdout != "" {
-					b.Error(got)
-				}
-			})
-			b.Logf("no change of %d units: %s", fleet, unchanged.Round(10*time.Millisecond))
-			b.ReportMetric(unchanged.Seconds(), "unchanged-s")
-		})
-		b.Run("up", func(b *testing.B) {
-			w := newWorld(b, newSuite(b), all.fleets()[0])
-			r := w.repository(b, trial, all)
-			r.must(b, "up", "platform")
-			measure := func(name string, units []string) {
-				up := took(func() { r.must(b, append([]string{"up"}, units...)...) })
-				b.Logf("%s: %s, %.2f times kubectl, %.2f times kubectl and its waiting", name, up.Round(10*time.Millisecond),
-					up.Seconds()/applied[name].Seconds(), up.Seconds()/applied[name+", ready"].Seconds())
-				b.ReportMetric(up.Seconds()/applied[name].Seconds(), strings.ReplaceAll(name, " ", "-")+"-ratio")
-				b.ReportMetric(up.Seconds()/applied[name+", ready"].Seconds(), strings.ReplaceAll(name, " ", "-")+"-ready-ratio")
+			n := time.Duration(test.rounds)
+			b.Logf("%d new units: kubectl %s, and %s until they are ready; up %s, which is %.1f and %.1f times as long", test.units,
+				(applied / n).Round(10*time.Millisecond), (ready / n).Round(10*time.Millisecond), (up / n).Round(10*time.Millisecond),
+				up.Seconds()/applied.Seconds(), up.Seconds()/ready.Seconds())
+			b.ReportMetric(up.Seconds()/applied.Seconds(), fmt.Sprintf("%d-units-ratio", test.units))
+		}
+		// A fleet that is unchanged needs only to be there: deploying all of it would prove no more.
+		r.kubectl(b, kubectl, r.apply(rest...)...)
+		unchanged := since(func() {
+			if got := r.must(b, "up"); got.stdout != "" {
+				b.Error(got)
 			}
-			measure("1 unit", r.tenants(0, few))
-			measure("20 units", r.tenants(few, few+many))
 		})
+		b.Logf("no change of %d units: %s", fleet, unchanged.Round(10*time.Millisecond))
+		b.ReportMetric(unchanged.Seconds(), "unchanged-s")
 	}
 }
 
-func took(do func()) time.Duration {
+func since(do func()) time.Duration {
 	begin := time.Now()
 	do()
 	return time.Since(begin)
 }
 
-// tenants are the names of some, by their place in the fleet.
-func (r *repository) tenants(from, to int) []string {
+// tenants are the names of all.
+func (r *repository) tenants() []string {
 	var names []string
 	for _, u := range r.units {
 		if u.Name != render.PlatformUnit {
 			names = append(names, u.Name)
 		}
 	}
-	return names[from:to]
+	return names
 }
 
 // apply are the arguments with which kubectl applies units: first their namespaces, which it would not sort to the
