@@ -101,9 +101,9 @@ func (r *repository) apply(units ...string) []string {
 func (r *repository) ready(b *testing.B, path string, units []string) {
 	b.Helper()
 	selector := "--selector=app.kubernetes.io/instance in (" + strings.Join(units, ",") + ")"
-	r.kubectl(b, path, "wait", "--for=condition=Complete", "job", "--all-namespaces", selector)
-	r.kubectl(b, path, "wait", "--for=condition=Available", "deployment", "--all-namespaces", selector)
-	r.kubectl(b, path, "wait", "--for=jsonpath={.status.readyReplicas}=1", "statefulset", "--all-namespaces", selector)
+	r.kubectl(b, path, "wait", "--timeout=5m", "--for=condition=Complete", "job", "--all-namespaces", selector)
+	r.kubectl(b, path, "wait", "--timeout=5m", "--for=condition=Available", "deployment", "--all-namespaces", selector)
+	r.kubectl(b, path, "wait", "--timeout=5m", "--for=jsonpath={.status.readyReplicas}=1", "statefulset", "--all-namespaces", selector)
 }
 
 // kubectl runs kubectl to its end.
