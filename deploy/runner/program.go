@@ -34,7 +34,6 @@ var phaseOf = map[string]int{
 	"PriorityClass": phaseConfiguration, "RuntimeClass": phaseConfiguration, "StorageClass": phaseConfiguration, "GatewayClass": phaseConfiguration,
 	"ResourceQuota": phaseConfiguration, "LimitRange": phaseConfiguration, "NetworkPolicy": phaseConfiguration,
 	"ServiceAccount": phaseConfiguration, "ClusterRole": phaseConfiguration, "ClusterRoleBinding": phaseConfiguration, "Role": phaseConfiguration, "RoleBinding": phaseConfiguration,
-	"ValidatingAdmissionPolicy": phaseConfiguration, "ValidatingAdmissionPolicyBinding": phaseConfiguration,
 	"ExternalSecret": phaseConfiguration, "Secret": phaseConfiguration, "ConfigMap": phaseConfiguration,
 	"ClusterIssuer": phaseConfiguration, "Issuer": phaseConfiguration, "Certificate": phaseConfiguration,
 	"PersistentVolume": phaseConfiguration, "PersistentVolumeClaim": phaseConfiguration,
