@@ -1,5 +1,5 @@
 // Package tenantry holds the workflows by which this repository is reviewed and deployed. A repository that gen init
-// makes has the very same ones.
+// makes has the very same ones; local/path runs their steps.
 package tenantry
 
 import "embed"
