@@ -68,7 +68,7 @@ func (t *Tenant) hosts() []string {
 func (t *Tenant) inventory() map[string]string {
 	made := map[string]string{"tier": t.Tier.String(), "image": t.API.Image}
 	for name, variant := range map[string]any{
-		"database": t.Database, "cache": t.Cache, "store": t.Store, "edge": t.Edge, "dns": t.DNS, "placement": t.Placement, "secrets": t.Secrets, "scale": t.API.Scale,
+		"database": t.Database, "cache": t.Cache, "store": t.Store, "edge": t.Edge, "dns": t.DNS, "placement": t.Placement, "secrets": t.Secrets, "scale": t.API.Scale, "delivery": t.delivery(),
 	} {
 		made[name] = reflect.TypeOf(variant).Name()
 	}

@@ -71,6 +71,10 @@ type Platform struct {
 	SandboxHandler string
 	// Images overrides third-party images, by which a newer one is tried in one fleet first.
 	Images Images
+	// Source is where Flux, installed beside the platform, pulls from; nil where it delivers nothing.
+	Source Source
+	// Delivery of the platform's own unit. Default Pulumi.
+	Delivery Delivery
 	// Extra objects of any kind, cluster-scoped ones too. See Tenant.Extra.
 	Extra []Object
 }

@@ -119,7 +119,7 @@ func lowerTenant(path *field.Path, f *Fleet, t *Tenant) ([]Object, field.ErrorLi
 	objects = append(objects, policy(s.named("application", "application", "application"), applicationPods(), nil, all.egress))
 	objects = append(objects, s.adopt(t.Extra)...)
 	s.admits(objects)
-	return append(objects, s.deployer(objects)...), nil
+	return append(objects, t.delivery().lowerDeployer(s, objects)...), nil
 }
 
 // settingsName names the ConfigMap and the Secret that the settings are projected to.

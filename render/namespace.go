@@ -51,8 +51,16 @@ func (s scope) serviceAccount(name, component, app string) Object {
 	}
 }
 
-// grant is a Role of the unit's namespace and its binding to an account of the same namespace.
-func (s scope) grant(name, component, app, account string, rules ...rbacv1.PolicyRule) []Object {
+// looks are the verbs that change nothing.
+var looks = []string{"get", "list", "watch"}
+
+// account is whom a binding names: an account of a namespace.
+func account(namespace, name string) rbacv1.Subject {
+	return rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: namespace}
+}
+
+// grant is a Role of the unit's namespace and its binding to an account.
+func (s scope) grant(name, component, app string, to rbacv1.Subject, rules ...rbacv1.PolicyRule) []Object {
 	return []Object{
 		&rbacv1.Role{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
@@ -63,7 +71,7 @@ func (s scope) grant(name, component, app, account string, rules ...rbacv1.Polic
 			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
 			ObjectMeta: s.named(name, component, app),
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: account, Namespace: s.unit}},
+			Subjects:   []rbacv1.Subject{to},
 		},
 	}
 }
@@ -75,10 +83,10 @@ var guards = map[string]bool{
 	"ServiceAccount": true, "Role": true, "RoleBinding": true,
 }
 
-// deployer is the tenant's own deploy identity: it may change, in the tenant's namespace, the kinds that
+// deployer is what the tenant's own deploy identity may do: change, in the tenant's namespace, the kinds that
 // the tenant is made of, but not those that bound it. What keeps the tenant apart from others is applied by
 // the fleet's identity.
-func (s scope) deployer(objects []Object) []Object {
+func (s scope) deployer(objects []Object, to rbacv1.Subject, more ...rbacv1.PolicyRule) []Object {
 	change, look := map[string][]string{}, map[string][]string{}
 	for _, o := range objects {
 		gvk := o.GetObjectKind().GroupVersionKind()
@@ -96,10 +104,11 @@ func (s scope) deployer(objects []Object) []Object {
 	if !slices.Contains(change[""], "configmaps") {
 		change[""] = append(change[""], "configmaps") // the release
 	}
-	rules := append(
-		policyRules(change, "get", "list", "watch", "create", "update", "patch", "delete"),
-		policyRules(look, "get", "list", "watch")...)
-	return append([]Object{s.serviceAccount("deployer", "deployer", "deployer")}, s.grant("deployer", "deployer", "deployer", "deployer", rules...)...)
+	rules := slices.Concat(
+		policyRules(change, slices.Concat(looks, []string{"create", "update", "patch", "delete"})...),
+		policyRules(look, looks...),
+		more)
+	return s.grant(deployerName, deployerName, deployerName, to, rules...)
 }
 
 func policyRules(byGroup map[string][]string, verbs ...string) []rbacv1.PolicyRule {

@@ -79,6 +79,7 @@ var applyOrder = []string{
 	"HorizontalPodAutoscaler", "PodDisruptionBudget",
 	"Gateway", "ListenerSet", "HTTPRoute", "BackendTrafficPolicy", "Ingress", "DNSEndpoint",
 	"PodMonitor", "ServiceMonitor", "PrometheusRule",
+	"GitRepository", "OCIRepository", "Kustomization",
 }
 
 var rankOf = func() map[string]int {

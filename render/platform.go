@@ -92,6 +92,7 @@ func lowerPlatform(f *Fleet) []Object {
 	if p.Prometheus != nil {
 		objects = append(objects, s.alerts())
 	}
+	objects = append(objects, s.delivery()...)
 	return append(objects, s.adopt(p.Extra)...)
 }
 

@@ -37,10 +37,11 @@ type Object interface {
 // A Unit is one golden directory, one Pulumi stack and one blast radius: a tenant, or the platform of a
 // fleet.
 type Unit struct {
-	Fleet  string
-	Name   string // the tenant's name, or PlatformUnit
-	Digest string // of all files but the release, which carries it
-	Files  []File // in the order in which they are applied; the release ConfigMap is last
+	Fleet    string
+	Name     string // the tenant's name, or PlatformUnit
+	Delivery Delivery
+	Digest   string // of all files but the release, which carries it
+	Files    []File // in the order in which they are applied; the release ConfigMap is last
 }
 
 // A File is one object and its encoding.
@@ -67,7 +68,7 @@ func Units(fleets []Fleet) ([]Unit, error) {
 		f := &fleets[i]
 		path := fleetPath(f)
 		jobs = append(jobs, func() (Unit, field.ErrorList) {
-			return newUnit(path.Child("platform"), meta{fleet: f.Name, unit: PlatformUnit}, lowerPlatform(f), f.inventory())
+			return newUnit(path.Child("platform"), meta{fleet: f.Name, unit: PlatformUnit}, f.Platform.delivery(), lowerPlatform(f), f.inventory())
 		})
 		for j := range f.Tenants {
 			t := &f.Tenants[j]
@@ -77,7 +78,7 @@ func Units(fleets []Fleet) ([]Unit, error) {
 				if len(errs) > 0 {
 					return Unit{}, errs
 				}
-				return newUnit(path, meta{fleet: f.Name, unit: t.Name, tenant: true}, objects, t.inventory())
+				return newUnit(path, meta{fleet: f.Name, unit: t.Name, tenant: true}, t.delivery(), objects, t.inventory())
 			})
 		}
 	}
@@ -119,13 +120,22 @@ func joined(list field.ErrorList) error {
 
 // newUnit validates, orders, names and encodes a unit's objects and adds the release ConfigMap, which
 // carries the digest of all the others and what the unit is made of.
-func newUnit(path *field.Path, m meta, objects []Object, inventory map[string]string) (Unit, field.ErrorList) {
+func newUnit(path *field.Path, m meta, delivery Delivery, objects []Object, inventory map[string]string) (Unit, field.ErrorList) {
 	if errs := validateObjects(path, objects); len(errs) > 0 {
+		return Unit{}, errs
+	}
+	var errs field.ErrorList
+	for _, o := range objects {
+		if err := delivery.mark(path, o, m.tenant); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
 		return Unit{}, errs
 	}
 	slices.SortFunc(objects, compareObjects)
 	names := fileNames(objects)
-	unit := Unit{Fleet: m.fleet, Name: m.unit, Files: make([]File, 0, len(objects)+1)}
+	unit := Unit{Fleet: m.fleet, Name: m.unit, Delivery: delivery, Files: make([]File, 0, len(objects)+1)}
 	digest := sha256.New()
 	for i, o := range objects {
 		yaml, err := Encode(o)
@@ -142,6 +152,9 @@ func newUnit(path *field.Path, m meta, objects []Object, inventory map[string]st
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: m.release(),
 		Data:       inventory,
+	}
+	if err := delivery.mark(path, release, m.tenant); err != nil {
+		return Unit{}, field.ErrorList{err}
 	}
 	yaml, err := Encode(release)
 	if err != nil {

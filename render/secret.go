@@ -110,6 +110,9 @@ func (e FromEnvironment) lowerSecret(sc scope, s secret) []Object {
 	return s.annotated(func(k secretKey) string { return "environment:" + prefix + k.variable })
 }
 
+// secretPrefix begins the annotations that say where a Secret's values come from.
+const secretPrefix = "secret.tenantry.dev/"
+
 // annotated is the Secret without data, and with the word of its source for each key.
 func (s secret) annotated(source func(secretKey) string) []Object {
 	o := &corev1.Secret{
@@ -123,7 +126,7 @@ func (s secret) annotated(source func(secretKey) string) []Object {
 		if k.template == "" {
 			word = source(k)
 		}
-		o.Annotations["secret.tenantry.dev/"+k.name] = word
+		o.Annotations[secretPrefix+k.name] = word
 	}
 	return []Object{o}
 }

@@ -22,6 +22,8 @@ type Tenant struct {
 	// Settings of the application: a struct that package config can project.
 	Settings any
 
+	// Delivery is who brings the tenant into the cluster. Default Pulumi.
+	Delivery Delivery
 	// Workloads beside the API: workers and cron jobs.
 	Workloads []Workload
 	// Egress lists what the application's pods may reach beyond the database, the cache, the store, the

@@ -319,6 +319,9 @@ func (f *Fleet) validate(c *checker) {
 	}
 	cluster.at("pools").pools(f.Cluster.Pools)
 	f.Platform.validate(c.at("platform"))
+	if d := f.Platform.Delivery; d != nil && !c.at("platform").at("delivery").missing(d, "") {
+		d.validateDelivery(c.at("platform"), f, PlatformUnit)
+	}
 }
 
 func (p *Platform) validate(c *checker) {
@@ -352,6 +355,9 @@ func (p *Platform) validate(c *checker) {
 	for name, image := range map[string]string{"valkey": images.Valkey, "collector": images.Collector, "garage": images.Garage, "rclone": images.Rclone, "curl": images.Curl} {
 		c.at("images").at(name).image(image)
 	}
+	if p.Source != nil && !c.at("source").missing(p.Source, "") {
+		p.Source.validateSource(c.at("source"))
+	}
 	validateExtra(c.at("extra"), p.Extra, PlatformUnit, false)
 }
 
@@ -384,6 +390,9 @@ func (t *Tenant) validate(c *checker, f *Fleet) {
 	}
 	if at := c.at("secrets"); !at.missing(t.Secrets, "FromEnvironment, ExternalSecrets or Generated") {
 		t.Secrets.validateSecrets(at)
+	}
+	if t.Delivery != nil && !c.at("delivery").missing(t.Delivery, "") {
+		t.Delivery.validateDelivery(c, f, t.Name)
 	}
 	// A workload's pods are told from all others by its name, and Services and policies go by that.
 	names := map[string]bool{apiName: true, migrateName: true, databaseName: true, databaseApp: true, dumpName: true, cacheName: true, cacheApp: true}

@@ -86,8 +86,8 @@ func (a Service) lower(s scope, clients []networkingv1.NetworkPolicyPeer) []Obje
 	var egress []networkingv1.NetworkPolicyEgressRule
 	if a.ReadsPods {
 		egress = append(egress, s.fleet.apiServers())
-		objects = append(objects, s.grant("api-reads-pods", "api", apiName, apiName,
-			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}})...)
+		objects = append(objects, s.grant("api-reads-pods", "api", apiName, account(s.unit, apiName),
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: looks})...)
 	}
 	if prometheus := s.fleet.Platform.Prometheus; prometheus != nil && a.Metrics != 0 {
 		ingress = append(ingress, from([]int32{a.Metrics}, prometheus.peer()))

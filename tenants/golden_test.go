@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	certv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -77,8 +79,9 @@ func TestSchema(t *testing.T) {
 var known = func() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		admissionv1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, certv1.AddToScheme, corev1.AddToScheme, gatewayv1.Install, monitoringv1.AddToScheme,
-		networkingv1.AddToScheme, nodev1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme, schedulingv1.AddToScheme,
+		admissionv1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, certv1.AddToScheme, corev1.AddToScheme,
+		gatewayv1.Install, kustomizev1.AddToScheme, monitoringv1.AddToScheme, networkingv1.AddToScheme, nodev1.AddToScheme, policyv1.AddToScheme,
+		rbacv1.AddToScheme, schedulingv1.AddToScheme, sourcev1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -134,19 +137,23 @@ var evidence = map[string]string{
 	"ExternalRedis":       `cache: ExternalRedis`,
 	"ExternalSecrets":     `secrets: ExternalSecrets`,
 	"Fixed":               `scale: Fixed`,
+	"Flux":                `delivery: Flux`,
 	"FromEnvironment":     `secrets: FromEnvironment`,
 	"GarageBucket":        `store: GarageBucket`,
 	"Gateway":             `edge: Gateway`,
 	"Generated":           `secret.tenantry.dev/password: generated:`,
 	"GeneratedByOperator": `key: uri\n\s+name: database-app`,
+	"GitRepository":       `kind: GitRepository\nmetadata:`,
 	"Ingress":             `edge: Ingress`,
 	"Issued":              `kind: Certificate\n(.|\n)*secretName: edge-tls`,
 	"ManualDNS":           `dns: ManualDNS`,
 	"NoCache":             `cache: NoCache`,
 	"NoEdge":              `edge: NoEdge`,
 	"NoStore":             `backup: NoStore`,
+	"OCIRepository":       `kind: OCIRepository\nmetadata:`,
 	"Postgres":            `database: Postgres`,
 	"Provided":            `secret.tenantry.dev/tls.crt: environment:`,
+	"Pulumi":              `delivery: Pulumi`,
 	"S3":                  `store: S3`,
 	"Sandboxed":           `placement: Sandboxed`,
 	"SharedNodes":         `placement: SharedNodes`,

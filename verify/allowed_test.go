@@ -514,8 +514,9 @@ func TestWildcard(t *testing.T) {
 		told[f.Unit] = f.Message
 	}
 	want := map[string]string{
-		"acme":     "*.example.com covers initech.example.com of prod/initech, and 1 more",
+		"acme":     "*.example.com covers initech.example.com of prod/initech, and 2 more",
 		"initech":  "initech.example.com is also prod/acme's: spec.listeners[0].hostname of ListenerSet/edge",
+		"stark":    "stark.example.com is also prod/acme's: spec.listeners[0].hostname of ListenerSet/edge",
 		"umbrella": "umbrella.example.com is also prod/acme's: spec.listeners[0].hostname of ListenerSet/edge",
 	}
 	if !maps.Equal(told, want) {

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	certv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	"github.com/fluxcd/pkg/apis/kustomize"
+	fluxmeta "github.com/fluxcd/pkg/apis/meta"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -461,7 +464,8 @@ func TestBreaksOfIdentity(t *testing.T) {
 			of("storage.k8s.io", verb, "storageclasses"), of("node.k8s.io", verb, "runtimeclasses"), of("cert-manager.io", verb, "clusterissuers"),
 			of("apiregistration.k8s.io", verb, "apiservices"), of("authentication.k8s.io", verb, "tokenreviews"), of("crd.projectcalico.org", verb, "globalnetworkpolicies"),
 			of("projectcalico.org", verb, "tiers"), of("policy.networking.k8s.io", verb, "adminnetworkpolicies"), of("external-secrets.io", verb, "clustersecretstores"),
-			of("flowcontrol.apiserver.k8s.io", verb, "flowschemas"), of("gateway.envoyproxy.io", verb, "envoyproxies"), of("networking.k8s.io", verb, "ingressclasses"), core(verb, "services/status"),
+			of("flowcontrol.apiserver.k8s.io", verb, "flowschemas"), of("kustomize.toolkit.fluxcd.io", verb, "kustomizations"), of("source.toolkit.fluxcd.io", verb, "gitrepositories"),
+			of("helm.toolkit.fluxcd.io", verb, "helmreleases"), of("gateway.envoyproxy.io", verb, "envoyproxies"), of("networking.k8s.io", verb, "ingressclasses"), core(verb, "services/status"),
 		} {
 			bounding = append(bounding, grants("identity/bounds", verb+" "+r.Resources[0], r))
 		}
@@ -555,6 +559,59 @@ func TestBreaksOfIdentity(t *testing.T) {
 			}
 			return ok
 		}},
+	)
+	for how, change := range map[string]func(*kustomizev1.KustomizationSpec){
+		"apply with Flux's own rights":      func(k *kustomizev1.KustomizationSpec) { k.ServiceAccountName = "" },
+		"apply by another tenant's account": func(k *kustomizev1.KustomizationSpec) { k.ServiceAccountName = "acme.deployer" },
+		"apply another tenant's unit":       func(k *kustomizev1.KustomizationSpec) { k.Path = "./golden/prod/acme" },
+		"apply the platform": func(k *kustomizev1.KustomizationSpec) {
+			k.Path, k.ServiceAccountName = "./golden/prod/platform", "acme.deployer"
+		},
+		"apply more than the bounds": func(k *kustomizev1.KustomizationSpec) { k.ServiceAccountName, k.Patches = "fleet", nil },
+		"apply another stage as the fleet": func(k *kustomizev1.KustomizationSpec) {
+			k.ServiceAccountName, k.Patches[0].Target.AnnotationSelector = "fleet", stageAnnotation+"!=workload"
+		},
+		"apply what is not bounds as well": func(k *kustomizev1.KustomizationSpec) {
+			k.ServiceAccountName, k.Patches[0].Target.AnnotationSelector = "fleet", stageAnnotation+"!=bounds,x"
+		},
+		"patch":                             func(k *kustomizev1.KustomizationSpec) { k.Patches[0].Patch = "- op: remove\n  path: /spec\n" },
+		"patch everything":                  func(k *kustomizev1.KustomizationSpec) { k.Patches[0].Target = nil },
+		"substitute":                        func(k *kustomizev1.KustomizationSpec) { k.PostBuild = &kustomizev1.PostBuild{} },
+		"rename":                            func(k *kustomizev1.KustomizationSpec) { k.NamePrefix = "new-" },
+		"move to another namespace":         func(k *kustomizev1.KustomizationSpec) { k.TargetNamespace = "acme" },
+		"run other images":                  func(k *kustomizev1.KustomizationSpec) { k.Images = []kustomize.Image{{Name: "a", NewName: "b"}} },
+		"label":                             func(k *kustomizev1.KustomizationSpec) { k.CommonMetadata = &kustomizev1.CommonMetadata{} },
+		"add components":                    func(k *kustomizev1.KustomizationSpec) { k.Components = []string{"../acme"} },
+		"replace what cannot be changed":    func(k *kustomizev1.KustomizationSpec) { k.Force = true },
+		"delete all with the Kustomization": func(k *kustomizev1.KustomizationSpec) { k.DeletionPolicy = "" },
+		"take them from somebody else":      func(k *kustomizev1.KustomizationSpec) { k.SourceRef.Namespace = "default" },
+		"apply to another cluster":          func(k *kustomizev1.KustomizationSpec) { k.KubeConfig = &fluxmeta.KubeConfigReference{} },
+	} {
+		ways = append(ways, breakage{how, "identity/delivery", func(_ *Unit, o render.Object) bool {
+			k, ok := o.(*kustomizev1.Kustomization)
+			if ok {
+				change(&k.Spec)
+			}
+			return ok
+		}})
+	}
+	note := func(how, key, value string, of func(render.Object) bool) breakage {
+		return breakage{how, "identity/delivery", func(u *Unit, o render.Object) bool {
+			if u.Name != "stark" || !of(o) {
+				return false
+			}
+			o.SetAnnotations(map[string]string{key: value})
+			return true
+		}}
+	}
+	ways = append(ways,
+		note("be applied by nobody", pruneAnnotation, "disabled", func(render.Object) bool { return true }),
+		note("be applied by the fleet", stageAnnotation, "bounds", func(o render.Object) bool {
+			return !slices.Contains(boundKinds, o.GetObjectKind().GroupVersionKind().Kind)
+		}),
+		note("be deleted with its data", stageAnnotation, "foundation", func(o render.Object) bool {
+			return slices.Contains([]string{"Cluster", "Database", "Namespace", "StatefulSet"}, o.GetObjectKind().GroupVersionKind().Kind)
+		}),
 	)
 	n := tally{rules: identityRules}
 	n.breakAll(t, fleet, ways)
@@ -697,7 +754,7 @@ func TestBreaksOfNames(t *testing.T) {
 			return ok && u.Name != "globex"
 		}},
 		breakage{"back up into another tenant's bucket", "names/bucket", func(u *Unit, o render.Object) bool {
-			other := map[string]string{"acme": "s3://umbrella-prod/", "umbrella": "s3://acme-backup-prod/x"}[u.Name]
+			other := map[string]string{"acme": "s3://umbrella-prod/", "umbrella": "s3://acme-backup-prod/x", "stark": "s3://acme-backup-prod/x"}[u.Name]
 			return custom("", "", "barmancloud.cnpg.io/ObjectStore", other, "spec", "configuration", "destinationPath").change(u, o)
 		}},
 		breakage{"store in another tenant's bucket", "names/bucket", func(u *Unit, o render.Object) bool {
@@ -705,7 +762,7 @@ func TestBreaksOfNames(t *testing.T) {
 			if !ok || m.Data["STORAGE_BUCKET"] == "" {
 				return false
 			}
-			other := map[string]string{"acme": "hooli", "hooli": "initech-backup", "initech": "acme", "umbrella": "acme-backup-prod", "globex": ""}[u.Name]
+			other := map[string]string{"acme": "hooli", "hooli": "initech-backup", "initech": "acme", "umbrella": "acme-backup-prod", "globex": "", "stark": "acme-backup-prod"}[u.Name]
 			m.Data["STORAGE_BUCKET"] = other
 			return other != ""
 		}},

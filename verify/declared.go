@@ -13,9 +13,10 @@ import (
 	"github.com/tenantry/tenantry/render"
 )
 
-// A Grant is what a service account may do at the API server, in its own namespace.
+// A Grant is what a service account may do at the API server, in one namespace.
 type Grant struct {
 	Namespace, Account string
+	Home               string // of the account. Default: the same namespace
 	// Verbs and Resources are all that it may do. Neither: whatever lies within its namespace, as the account
 	// that deploys it may, and within the bounds that rules keep from every account.
 	Verbs     []string
@@ -72,7 +73,14 @@ func (a author) workloads() {
 		default:
 			panic(fmt.Sprintf("unhandled %T", e))
 		}
-		facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: "deployer"})
+		switch d := t.Delivery.(type) {
+		case render.Flux:
+			facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: t.Name + ".deployer", Home: render.PlatformUnit})
+		case render.Pulumi, nil:
+			facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: "deployer"})
+		default:
+			panic(fmt.Sprintf("unhandled %T", d))
+		}
 		if t.API.ReadsPods {
 			facts.Grants = append(facts.Grants, Grant{Namespace: t.Name, Account: "api", Verbs: []string{"get", "list", "watch"}, Resources: []string{"pods"}})
 		}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,12 @@ var identityRules = []Rule{
 		ID:       "identity/cross-tenant",
 		Protects: "No account of a tenant reads or changes anything of another tenant.",
 		check:    subjects("identity/cross-tenant"),
+	},
+	{
+		ID: "identity/delivery",
+		Protects: "What Flux applies are the reviewed bytes. It applies a tenant by an account that may change that tenant alone, but for the " +
+			"tenant's bounds, and deletes nothing that holds data.",
+		check: delivered,
 	},
 	{
 		ID:       "identity/escalation",
@@ -82,8 +89,11 @@ type access struct {
 	within   map[string][]role // by unit
 	cluster  []role
 	bindings []binding
-	grants   map[string][]Grant // by namespace/account
+	grants   map[grantee][]Grant
 }
+
+// A grantee is an account of the namespace home that is granted something in a namespace.
+type grantee struct{ namespace, home, account string }
 
 // A binding is a RoleBinding or a ClusterRoleBinding of a unit.
 type binding struct {
@@ -95,7 +105,7 @@ type binding struct {
 }
 
 func newAccess(f *Fleet) *access {
-	a := &access{within: map[string][]role{}, grants: map[string][]Grant{}}
+	a := &access{within: map[string][]role{}, grants: map[grantee][]Grant{}}
 	for i := range f.Units {
 		u := &f.Units[i]
 		for _, o := range u.Objects {
@@ -114,7 +124,8 @@ func newAccess(f *Fleet) *access {
 		}
 	}
 	for _, g := range f.Facts.Grants {
-		a.grants[g.Namespace+"/"+g.Account] = append(a.grants[g.Namespace+"/"+g.Account], g)
+		to := grantee{g.Namespace, cmp.Or(g.Home, g.Namespace), g.Account}
+		a.grants[to] = append(a.grants[to], g)
 	}
 	return a
 }
@@ -179,12 +190,15 @@ var bounds = []bound{
 	{"flowcontrol.apiserver.k8s.io", []string{"*"}},
 	{"gateway.envoyproxy.io", []string{"envoypatchpolicies", "envoyproxies"}},
 	{"gateway.networking.k8s.io", []string{"backendtlspolicies", "gatewayclasses", "gateways", "referencegrants"}},
+	{"helm.toolkit.fluxcd.io", []string{"*"}},
+	{"kustomize.toolkit.fluxcd.io", []string{"*"}},
 	{"networking.k8s.io", []string{"ingressclasses", "ingresses/status", "ipaddresses", "networkpolicies", "servicecidrs"}},
 	{"node.k8s.io", []string{"*"}},
 	{"policy.networking.k8s.io", []string{"*"}},
 	{"projectcalico.org", []string{"*"}},
 	{"rbac.authorization.k8s.io", []string{"*"}},
 	{"scheduling.k8s.io", []string{"*"}},
+	{"source.toolkit.fluxcd.io", []string{"*"}},
 	{"storage.k8s.io", []string{"*"}},
 }
 
@@ -339,12 +353,12 @@ func subjects(id string) func(*subject) []Finding {
 					found, message = "identity/cross-tenant", fmt.Sprintf("the %s %q is the accounts of every tenant", strings.ToLower(who.Kind), who.Name)
 				case namespace != here && s.tenant(namespace):
 					found, message = "identity/cross-tenant", fmt.Sprintf("%q is of the tenant %s", who.Name, namespace)
-				case namespace != here:
+				case namespace != here && s.access.grants[grantee{here, namespace, account}] == nil:
 					message = fmt.Sprintf("%q is of the namespace %s", who.Name, namespace)
 				case account == "":
 					message = "every account of the namespace has it, those of pods that nobody thought of included"
 				default:
-					message = s.beyondGrants(b, account)
+					message = s.beyondGrants(b, grantee{here, namespace, account})
 					remedy = "take out what it has no use for, or declare it in the fleet's values"
 				}
 				if message != "" && found == id {
@@ -357,13 +371,13 @@ func subjects(id string) func(*subject) []Finding {
 }
 
 // beyondGrants says what a binding gives an account beyond what is declared; empty when nothing.
-func (s *subject) beyondGrants(b binding, account string) string {
-	grants := s.access.grants[b.unit.Name+"/"+account]
+func (s *subject) beyondGrants(b binding, to grantee) string {
+	grants := s.access.grants[to]
 	for _, r := range s.access.granted(b) {
 		for i := range r.rules {
 			p := &r.rules[i]
 			if !slices.ContainsFunc(grants, func(g Grant) bool { return g.covers(p) }) {
-				return fmt.Sprintf("the account %s may %s, by rules[%d] of %s, which no value declares", account, inWords(p), i, r.object.ID())
+				return fmt.Sprintf("the account %s may %s, by rules[%d] of %s, which no value declares", to.account, inWords(p), i, r.object.ID())
 			}
 		}
 	}
@@ -421,7 +435,7 @@ func tokens(s *subject) []Finding {
 	mounts := map[string]bool{} // accounts by namespace/name whose pods have a token unless they decline it
 	declares := map[string]bool{}
 	for _, g := range s.Facts.Grants {
-		declares[g.Namespace+"/"+g.Account] = len(g.Verbs) > 0
+		declares[g.Namespace+"/"+g.Account] = len(g.Verbs) > 0 // pods have no account of another namespace
 	}
 	bound := map[string]bool{}
 	for _, b := range s.access.bindings {

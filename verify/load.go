@@ -16,6 +16,8 @@ import (
 	"sync"
 
 	certv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -77,8 +79,8 @@ var scheme = sync.OnceValue(func() *kruntime.Scheme {
 	s := kruntime.NewScheme()
 	for _, add := range []func(*kruntime.Scheme) error{
 		admissionv1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, certv1.AddToScheme, corev1.AddToScheme, gatewayv1.Install,
-		monitoringv1.AddToScheme, networkingv1.AddToScheme, nodev1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme, schedulingv1.AddToScheme,
-		storagev1.AddToScheme,
+		kustomizev1.AddToScheme, monitoringv1.AddToScheme, networkingv1.AddToScheme, nodev1.AddToScheme, policyv1.AddToScheme, rbacv1.AddToScheme,
+		schedulingv1.AddToScheme, sourcev1.AddToScheme, storagev1.AddToScheme,
 	} {
 		utilruntime.Must(add(s))
 	}
@@ -443,6 +445,9 @@ func checkPort(p networkingv1.NetworkPolicyPort, at *field.Path) field.ErrorList
 // known says that rules understand a kind, and know what pods come of it: that it is typed here, or one of
 // the custom resources that render makes.
 func known(gvk schema.GroupVersionKind) bool {
+	if gvk.Group == sourcev1.GroupVersion.Group {
+		return slices.Contains([]string{sourcev1.GitRepositoryKind, sourcev1.OCIRepositoryKind}, gvk.Kind)
+	}
 	if scheme().Recognizes(gvk) {
 		return gvk.Group != monitoringv1.SchemeGroupVersion.Group || !slices.Contains([]string{"Alertmanager", "Prometheus", "PrometheusAgent", "ThanosRuler"}, gvk.Kind)
 	}

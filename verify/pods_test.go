@@ -167,6 +167,7 @@ func TestMade(t *testing.T) {
 	}
 	want := []string{
 		"acme cnpg.io/cluster=database", "acme solver", "globex solver", "globex solver", "hooli cnpg.io/cluster=database",
+		"stark cnpg.io/cluster=database", "stark solver",
 		"umbrella cnpg.io/cluster=database", "umbrella solver", "umbrella cnpg.io/poolerName=database-pooler",
 	}
 	slices.Sort(got)

@@ -34,7 +34,7 @@ func TestReportText(t *testing.T) {
 	want := `golden/prod/platform/networkpolicy-collector.yaml:43: network/platform: any pod in another-namespace reaches collector in platform: TCP 4318 (and 11 more paths)
     in spec.ingress[0] of NetworkPolicy/collector
     remedy: narrow the rule to the pods and ports that it is for, or declare the path in the fleet's values
-1 finding, 0 exceptions; 229 rules in CEL of the custom resources' definitions are left to the API server
+1 finding, 0 exceptions; 232 rules in CEL of the custom resources' definitions are left to the API server
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -184,10 +184,10 @@ func TestReachability(t *testing.T) {
 		"api of acme | its cache | TCP 6379 | application egress[1], cache ingress[0]",
 		"api of acme | internet 198.51.100.25 | TCP 587 | application egress[5]",
 		"api of globex | private 10.80.0.16/28 | TCP 6379, 26379 | application egress[1]",
-		"database of acme, umbrella | API servers 10.0.0.10-10.0.0.12 | TCP 6443 | database egress[0]",
+		"database of acme, stark, umbrella | API servers 10.0.0.10-10.0.0.12 | TCP 6443 | database egress[0]",
 		"garage in platform | garage in platform | TCP 3901 | garage egress[0], garage ingress[1]",
 		"any pod in backoffice | api of hooli | TCP 4000 | api ingress[0]",
-		"cloudnative-pg in cnpg-system | database of acme, hooli, umbrella | TCP 5432, 8000 | database ingress[1]",
+		"cloudnative-pg in cnpg-system | database of acme, hooli, stark and 1 more | TCP 5432, 8000 | database ingress[1]",
 		"prometheus in monitoring | api of umbrella | TCP 9464 | api ingress[1]",
 	} {
 		found := false

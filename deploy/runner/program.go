@@ -43,6 +43,7 @@ var phaseOf = map[string]int{
 	"Deployment": phaseWorkload, "DaemonSet": phaseWorkload, "CronJob": phaseWorkload, "HorizontalPodAutoscaler": phaseWorkload, "PodDisruptionBudget": phaseWorkload,
 	"Gateway": phaseWorkload, "ListenerSet": phaseWorkload, "HTTPRoute": phaseWorkload, "BackendTrafficPolicy": phaseWorkload, "Ingress": phaseWorkload, "DNSEndpoint": phaseWorkload,
 	"PodMonitor": phaseWorkload, "ServiceMonitor": phaseWorkload, "PrometheusRule": phaseWorkload,
+	"GitRepository": phaseWorkload, "OCIRepository": phaseWorkload, "Kustomization": phaseWorkload,
 }
 
 // unawaited are the kinds that Pulumi waits for in vain: a Service without ready pods, an Ingress without
@@ -120,6 +121,9 @@ func underPulumi(golden string, fleets []render.Fleet) error {
 			for _, unit := range all {
 				if unit.Fleet != fleet.Name || ctx.Stack() != unit.Fleet+"."+unit.Name {
 					continue
+				}
+				if pulled(unit.Delivery) {
+					return fmt.Errorf("Flux delivers %s.%s, and nothing is pushed to it: merge the change", unit.Fleet, unit.Name)
 				}
 				fill, err := environment()
 				if err != nil {

@@ -96,6 +96,9 @@ func units(t *testing.T) []render.Unit {
 
 func TestRegistrationGraph(t *testing.T) {
 	for _, unit := range units(t) {
+		if pulled(unit.Delivery) {
+			continue // nothing of it is registered
+		}
 		t.Run(unit.Fleet+"."+unit.Name, func(t *testing.T) {
 			secrets, err := filled().fill(unit)
 			if err != nil {

@@ -45,7 +45,8 @@ destroy   takes a tenant that tenants/ no longer has from the cluster. It keeps 
 stages    prints the fleets and their rings as JSON, in the order in which a change reaches them
 report    makes Markdown of the files to which runs with -format json have written: report FILE…
 
-Without UNIT it is every unit of the fleet, but for destroy. The kubeconfig must have a context
+Without UNIT it is every unit of the fleet, but for destroy, and but for those that Flux delivers,
+which only drift looks at. The kubeconfig must have a context
 that is named after the fleet, so that no fleet is applied to another's cluster. Secrets come
 from the environment: each missing variable is named before anything is changed.
 
@@ -126,6 +127,7 @@ type call struct {
 	names     []string
 
 	fleet    render.Fleet
+	pulled   []string // units of the fleet that Flux delivers, and that are not touched
 	report   *reporter
 	cluster  *live.Cluster
 	deployed map[string]string                  // digests by unit
@@ -162,6 +164,14 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 	if err != nil {
 		return err
 	}
+	c.report = newReporter(c.name, stdout, stderr, c.json)
+	defer c.report.close()
+	if len(c.pulled) > 0 && c.verb != "destroy" {
+		c.report.tell(Event{Event: "note", Text: fmt.Sprintf("left to Flux, which delivers them: %s", strings.Join(c.pulled, ", "))})
+		if len(chosen) == 0 {
+			return nil // the cluster may be out of reach
+		}
+	}
 	if c.state == "" {
 		if c.state, err = stateBeside(golden); err != nil {
 			return err
@@ -170,8 +180,6 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 	if c.cluster, err = live.Open(c.name); err != nil {
 		return err
 	}
-	c.report = newReporter(c.name, stdout, stderr, c.json)
-	defer c.report.close()
 	switch c.verb {
 	case "drift":
 		return c.drift(ctx, chosen, all, stdout)
@@ -270,12 +278,21 @@ func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, 
 	}
 	var chosen []render.Unit
 	for _, u := range all {
-		if u.Fleet == c.name && c.wave(u.Name) <= last && (len(c.names) == 0 || slices.Contains(c.names, u.Name)) {
-			chosen = append(chosen, u)
+		if u.Fleet != c.name || c.wave(u.Name) > last || len(c.names) > 0 && !slices.Contains(c.names, u.Name) {
+			continue
 		}
+		// A fleet whose platform is pulled may be out of reach, and Flux sets back what others change there.
+		if pulled(u.Delivery) && (c.verb != "drift" || len(c.names) == 0 && pulled(c.fleet.Platform.Delivery)) {
+			c.pulled = append(c.pulled, u.Name)
+			continue
+		}
+		chosen = append(chosen, u)
 	}
 	for _, name := range c.names {
-		known := slices.ContainsFunc(chosen, func(u render.Unit) bool { return u.Name == name })
+		if c.verb != "destroy" && slices.Contains(c.pulled, name) {
+			return nil, usageError(fmt.Sprintf("Flux delivers %s.%s, and nothing is pushed to it: merge the change, and ask flux get kustomizations what became of it", c.name, name))
+		}
+		known := slices.Contains(c.pulled, name) || slices.ContainsFunc(chosen, func(u render.Unit) bool { return u.Name == name })
 		if c.verb == "destroy" && known {
 			return nil, usageError(fmt.Sprintf("tenants/ still has %s: take it out there, have that reviewed, and destroy it then", name))
 		}
@@ -303,6 +320,12 @@ func (c *call) wave(unit string) int {
 	return 1 + c.fleet.RingOf(unit)
 }
 
+// pulled tells whether Flux brings what is delivered so, and nothing is to be pushed.
+func pulled(d render.Delivery) bool {
+	_, flux := d.(render.Flux)
+	return flux
+}
+
 // ringOf is the name of the ring that a unit is applied with; "" for the platform, and where there are none.
 func (c *call) ringOf(unit string) string {
 	if unit == render.PlatformUnit || len(c.fleet.Rings) == 0 {
@@ -317,10 +340,13 @@ type stage struct {
 	Ring  string `json:"ring"`
 }
 
-// stages are all of them, in the order in which a change reaches them.
+// stages are all of them, in the order in which a change reaches them. A fleet that Flux delivers whole has none.
 func stages(fleets []render.Fleet) []stage {
 	all := []stage{}
 	for _, f := range fleets {
+		if pulled(f.Platform.Delivery) && !slices.ContainsFunc(f.Tenants, func(t render.Tenant) bool { return !pulled(t.Delivery) }) {
+			continue
+		}
 		for _, ring := range ringsOf(f) {
 			all = append(all, stage{f.Name, ring})
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,6 +25,8 @@ func TestCommandLine(t *testing.T) {
 		{"no fleet", []string{"up"}, "-fleet is missing"},
 		{"an unknown fleet", []string{"up", "-fleet", "nosuch"}, "no fleet"},
 		{"an unknown unit", []string{"up", "-fleet", "prod", "nosuch"}, "no unit"},
+		{"a unit that Flux delivers", []string{"up", "-fleet", "prod", "acme", "stark"}, "Flux delivers prod.stark"},
+		{"a unit that Flux delivers and golden has", []string{"destroy", "-fleet", "prod", "stark"}, "tenants/ still has stark"},
 		{"an unknown flag", []string{"up", "-force"}, "-force"},
 		{"an unknown ring", []string{"up", "-fleet", "prod", "-through", "late"}, "the fleet prod has no ring \"late\", but platform, canary, early, everyone"},
 		{"a ring and a unit", []string{"up", "-fleet", "prod", "-through", "canary", "acme"}, "-through is for"},
@@ -91,6 +94,37 @@ func TestAFailureIsAnEvent(t *testing.T) {
 	var e Event
 	if json.Unmarshal(stdout.Bytes(), &e) != nil || err == nil || e.Event != "failed" || e.Fleet != "prod" || e.Error != err.Error() {
 		t.Errorf("got %v, printed %q", err, stdout.String())
+	}
+}
+
+func TestWhatFluxDeliversIsLeftToIt(t *testing.T) {
+	fleets := tenants.Fleets()
+	all, err := render.Units(fleets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ verb, fleet, chosen, pulled string }{
+		{"up", "prod", "platform acme globex hooli initech umbrella", "stark"},
+		{"recover", "prod", "platform acme globex hooli initech umbrella", "stark"},
+		{"drift", "prod", "platform acme globex hooli initech stark umbrella", ""},
+		{"up", "staging", "platform acme globex hooli initech umbrella", ""},
+		{"preview", "tower", "", "platform stark"},
+		{"drift", "tower", "", "platform stark"},
+	} {
+		c := &call{verb: row.verb, name: row.fleet}
+		chosen, err := c.choose(fleets, all)
+		if err != nil || names(chosen) != row.chosen || strings.Join(c.pulled, " ") != row.pulled {
+			t.Errorf("%s of %s: %v, %q, left to Flux: %q", row.verb, row.fleet, err, names(chosen), c.pulled)
+		}
+	}
+	// Nothing is asked of a cluster that only Flux reaches.
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	for _, verb := range []string{"preview", "up", "drift", "recover"} {
+		var stdout, stderr bytes.Buffer
+		err := run(t.Context(), "../../golden", fleets, []string{verb, "-fleet", "tower"}, &stdout, &stderr)
+		if err != nil || stderr.String() != "left to Flux, which delivers them: platform, stark\n" || stdout.Len() > 0 {
+			t.Errorf("%s: %v, printed %q and %q", verb, err, stdout.String(), stderr.String())
+		}
 	}
 }
 

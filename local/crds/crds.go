@@ -71,6 +71,15 @@ var sources = []source{
 		"github.com/external-secrets/external-secrets", "v1.3.2", "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ=",
 		[]string{"config/crds/bases/external-secrets.io_externalsecrets.yaml"},
 	},
+	{
+		// Of its six definitions those that a fleet pulls from, and what kustomize-controller watches besides.
+		"github.com/fluxcd/source-controller", "v1.9.2", "h1:dPaSvA6Gd/YYsVCOALG8hq8ADA23fXK36yFzbj8tv/o=",
+		[]string{"config/crd/bases/*_buckets.yaml", "config/crd/bases/*_gitrepositories.yaml", "config/crd/bases/*_ocirepositories.yaml"},
+	},
+	{
+		"github.com/fluxcd/kustomize-controller", "v1.9.6", "h1:XB+G3A0mky0j5uVHZWv4oSlS2RvZBoNIUhstIvY0JKE=",
+		[]string{"config/crd/bases/*.yaml"},
+	},
 }
 
 var resource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}

@@ -28,8 +28,11 @@ func TestLoad(t *testing.T) {
 		"clusters.postgresql.cnpg.io",
 		"dnsendpoints.externaldns.k8s.io",
 		"externalsecrets.external-secrets.io",
+		"gitrepositories.source.toolkit.fluxcd.io",
+		"kustomizations.kustomize.toolkit.fluxcd.io",
 		"listenersets.gateway.networking.k8s.io",
 		"objectstores.barmancloud.cnpg.io",
+		"ocirepositories.source.toolkit.fluxcd.io",
 		"podmonitors.monitoring.coreos.com",
 		"prometheusrules.monitoring.coreos.com",
 	} {

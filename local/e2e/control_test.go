@@ -79,7 +79,7 @@ func testControls(t *testing.T, w *world) {
 			t.Fatal(err)
 		}
 		err := eventually(t.Context(), func(ctx context.Context) error { // the authorizer hears of it a little later
-			ok, err := w.allowed(ctx, tenant, "deployer", attributes(tenant, "patch", "", "resourcequotas"))
+			ok, err := w.allowed(ctx, accountOf(w.fleet.Tenants[0], "deployer"), attributes(tenant, "patch", "", "resourcequotas"))
 			if err == nil && !ok {
 				err = fmt.Errorf("denied")
 			}

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/tenantry/tenantry/render"
 )
 
 // reach is what one tenant must not do to another: all that holds or moves its data, decides what runs, or widens
@@ -39,11 +41,11 @@ var reach = []struct {
 }
 
 // allowed asks the server's authorizer about a service account.
-func (w *world) allowed(ctx context.Context, namespace, account string, a authorizationv1.ResourceAttributes) (bool, error) {
+func (w *world) allowed(ctx context.Context, who account, a authorizationv1.ResourceAttributes) (bool, error) {
 	review, err := w.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User:               "system:serviceaccount:" + namespace + ":" + account,
-			Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+			User:               "system:serviceaccount:" + who.namespace + ":" + who.name,
+			Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + who.namespace, "system:authenticated"},
 			ResourceAttributes: &a,
 		},
 	}, metav1.CreateOptions{})
@@ -60,9 +62,9 @@ func attributes(namespace, verb, group, resource string) authorizationv1.Resourc
 }
 
 // as is a client with a real token of the service account.
-func (w *world) as(t *testing.T, namespace, account string) kubernetes.Interface {
+func (w *world) as(t *testing.T, who account) kubernetes.Interface {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(w.configOf(t, namespace, account))
+	client, err := kubernetes.NewForConfig(w.configOf(t, who))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +72,9 @@ func (w *world) as(t *testing.T, namespace, account string) kubernetes.Interface
 }
 
 // configOf has a real token of the service account.
-func (w *world) configOf(t *testing.T, namespace, account string) *rest.Config {
+func (w *world) configOf(t *testing.T, who account) *rest.Config {
 	t.Helper()
-	token, err := w.client.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	token, err := w.client.CoreV1().ServiceAccounts(who.namespace).CreateToken(t.Context(), who.name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +83,17 @@ func (w *world) configOf(t *testing.T, namespace, account string) *rest.Config {
 	config.BearerToken = token.Status.Token
 	config.QPS = -1
 	return config
+}
+
+// An account is one that acts for a tenant.
+type account struct{ namespace, name string }
+
+// accountOf is a tenant's account of a name. The deployer of one that Flux delivers is the platform's.
+func accountOf(t render.Tenant, name string) account {
+	if _, pulled := t.Delivery.(render.Flux); pulled && name == "deployer" {
+		return account{render.PlatformUnit, t.Name + ".deployer"}
+	}
+	return account{t.Name, name}
 }
 
 // testIsolation has each identity of each tenant ask for itself what it may do elsewhere.
@@ -94,7 +107,7 @@ func testIsolation(t *testing.T, w *world) {
 			}
 		}
 		for _, account := range []string{"deployer", "api", "default"} {
-			client := w.as(t, from.Name, account)
+			client := w.as(t, accountOf(from, account))
 			may := func(ctx context.Context, a authorizationv1.ResourceAttributes) (bool, error) {
 				review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 					Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &a},
@@ -131,13 +144,16 @@ func testIsolation(t *testing.T, w *world) {
 	t.Logf("%d questions", asked)
 
 	// What the authorizer answers is what the server does: one pair of tenants, with a real token.
-	a, b := w.fleet.Tenants[0].Name, w.fleet.Tenants[1].Name
-	deployer := w.as(t, a, "deployer")
-	if _, err := deployer.CoreV1().Secrets(a).List(t.Context(), metav1.ListOptions{}); err != nil {
-		t.Errorf("deployer of %s lists its own secrets: %v", a, err)
+	a, b := w.fleet.Tenants[0].Name, render.PlatformUnit
+	if len(w.fleet.Tenants) > 1 {
+		b = w.fleet.Tenants[1].Name
 	}
-	if _, err := deployer.CoreV1().Secrets(b).List(t.Context(), metav1.ListOptions{}); !errors.IsForbidden(err) {
-		t.Errorf("deployer of %s lists the secrets of %s: %v", a, b, err)
+	deployer := w.as(t, accountOf(w.fleet.Tenants[0], "deployer"))
+	if _, err := deployer.CoreV1().ConfigMaps(a).List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Errorf("deployer of %s lists its own configuration: %v", a, err)
+	}
+	if _, err := deployer.CoreV1().ConfigMaps(b).List(t.Context(), metav1.ListOptions{}); !errors.IsForbidden(err) {
+		t.Errorf("deployer of %s lists the configuration of %s: %v", a, b, err)
 	}
 }
 
@@ -176,7 +192,7 @@ func testBounds(t *testing.T, w *world) {
 	for _, tenant := range w.fleet.Tenants {
 		for _, r := range rows {
 			a := attributes(tenant.Name, r.verb, r.group, r.resource)
-			got, err := w.allowed(t.Context(), tenant.Name, r.account, a)
+			got, err := w.allowed(t.Context(), accountOf(tenant, r.account), a)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +206,7 @@ func testBounds(t *testing.T, w *world) {
 		ObjectMeta: metav1.ObjectMeta{Name: "more", Namespace: name},
 		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}},
 	}
-	_, err := w.as(t, name, "deployer").RbacV1().Roles(name).Create(t.Context(), role, metav1.CreateOptions{})
+	_, err := w.as(t, accountOf(w.fleet.Tenants[0], "deployer")).RbacV1().Roles(name).Create(t.Context(), role, metav1.CreateOptions{})
 	if !errors.IsForbidden(err) {
 		t.Errorf("deployer of %s creates a role: %v", name, err)
 	}
