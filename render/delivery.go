@@ -30,6 +30,8 @@ type Delivery interface {
 	lowerDeployer(s scope, objects []Object) []Object
 	// lowerDelivery is what the platform's unit holds so that a unit is brought.
 	lowerDelivery(s scope, unit string, after []string) []Object
+	// lowerPlatformDelivery is what the platform's unit, which is made of the objects, holds to be brought itself.
+	lowerPlatformDelivery(s scope, objects []Object) []Object
 	// mark says on an object of a unit what whoever applies it has to know, and refuses what he cannot apply.
 	mark(path *field.Path, o Object, tenant bool) *field.Error
 }
@@ -65,6 +67,8 @@ func (Pulumi) lowerDeployer(s scope, objects []Object) []Object {
 }
 
 func (Pulumi) lowerDelivery(scope, string, []string) []Object { return nil }
+
+func (Pulumi) lowerPlatformDelivery(scope, []Object) []Object { return nil }
 
 func (Pulumi) mark(*field.Path, Object, bool) *field.Error { return nil }
 
@@ -111,9 +115,6 @@ func (Flux) lowerDeployer(s scope, objects []Object) []Object {
 }
 
 func (Flux) lowerDelivery(s scope, unit string, after []string) []Object {
-	if unit == PlatformUnit {
-		return []Object{s.kustomization(unit, "", fleetAccount, nil)}
-	}
 	if _, too := s.fleet.Platform.delivery().(Flux); too {
 		after = append([]string{PlatformUnit}, after...)
 	}
@@ -125,14 +126,29 @@ func (Flux) lowerDelivery(s scope, unit string, after []string) []Object {
 	}
 }
 
-// delivery is what the platform's unit holds of Flux.
-func (s scope) delivery() []Object {
+// The platform's own Kustomization waits for workloads by their names: it applies all Kustomizations, which wait for it.
+func (Flux) lowerPlatformDelivery(s scope, objects []Object) []Object {
+	k := s.kustomization(PlatformUnit, "", fleetAccount, nil)
+	k.Spec.Wait = false
+	for _, o := range objects {
+		switch gvk := o.GetObjectKind().GroupVersionKind(); gvk.Group + "/" + gvk.Kind {
+		case "apps/DaemonSet", "apps/Deployment", "apps/StatefulSet", "batch/Job":
+			k.Spec.HealthChecks = append(k.Spec.HealthChecks, fluxmeta.NamespacedObjectKindReference{
+				APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Namespace: o.GetNamespace(), Name: o.GetName(),
+			})
+		}
+	}
+	return []Object{k}
+}
+
+// delivery is what the platform's unit, which is made of the objects, holds of Flux.
+func (s scope) delivery(made []Object) []Object {
 	p := &s.fleet.Platform
 	if p.Source == nil {
 		return nil
 	}
 	objects := []Object{p.Source.lowerSource(s), s.serviceAccount(fleetAccount, "delivery", "flux")}
-	objects = append(objects, p.delivery().lowerDelivery(s, PlatformUnit, nil)...)
+	objects = append(objects, p.delivery().lowerPlatformDelivery(s, made)...)
 	for i := range s.fleet.Tenants {
 		t := &s.fleet.Tenants[i]
 		objects = append(objects, t.delivery().lowerDelivery(s, t.Name, s.fleet.pulledBefore(t.Name))...)
@@ -163,7 +179,7 @@ func (f *Fleet) pulledBefore(tenant string) []string {
 //
 // What golden no longer has is deleted, but for what holds data. Nothing is deleted because the Kustomization
 // itself is, and nothing is replaced to change a field that cannot be changed: that fails, and says so.
-func (s scope) kustomization(unit, stage, account string, after []string) Object {
+func (s scope) kustomization(unit, stage, account string, after []string) *kustomizev1.Kustomization {
 	kind, name := s.fleet.Platform.Source.reference()
 	k := &kustomizev1.Kustomization{
 		TypeMeta:   metav1.TypeMeta{APIVersion: kustomizev1.GroupVersion.String(), Kind: kustomizev1.KustomizationKind},

@@ -154,12 +154,13 @@ func TestFluxWaitsForTheRingBefore(t *testing.T) {
 		t.Error(diff)
 	}
 	f.Platform.Garage, f.Tenants, f.Rings = nil, f.Tenants[:1], nil
-	f.Platform.Delivery = render.Flux{}
+	f.Platform.Delivery, f.Platform.Collector = render.Flux{}, &render.Collector{Endpoint: "https://otlp.example.com"}
 	all := kustomizations(t, f)
 	if got := all["last.bounds"].DependsOn; len(got) != 1 || got[0].Name != "platform" {
 		t.Errorf("a tenant waits for %v, not for the platform that Flux delivers too", got)
 	}
-	if got := all["platform"]; got.DependsOn != nil || got.ServiceAccountName != "fleet" || got.Patches != nil {
+	// Waiting for all that it applies, it would wait for itself.
+	if got := all["platform"]; got.DependsOn != nil || got.ServiceAccountName != "fleet" || got.Patches != nil || got.Wait || len(got.HealthChecks) != 1 || got.HealthChecks[0].Name != "collector" {
 		t.Errorf("the platform: %+v", got)
 	}
 }

@@ -92,8 +92,8 @@ func lowerPlatform(f *Fleet) []Object {
 	if p.Prometheus != nil {
 		objects = append(objects, s.alerts())
 	}
-	objects = append(objects, s.delivery()...)
-	return append(objects, s.adopt(p.Extra)...)
+	objects = append(objects, s.adopt(p.Extra)...)
+	return append(objects, s.delivery(objects)...)
 }
 
 func (s scope) priorities() []Object {
