@@ -346,7 +346,8 @@ func (f *Fleet) guards() []guard {
 		{
 			name: "rolebindings", kinds: []admissionv1.Rule{kinds("rbac.authorization.k8s.io", "v1", "rolebindings")}, part: "subjects",
 			refusals: []refusal{{
-				holds: "object.?subjects.orValue([]).all(s, s.kind == 'ServiceAccount' ? " + near("s") + " : !s.name.startsWith('system:') || " +
+				holds: "object.?subjects.orValue([]).all(s, s.kind == 'ServiceAccount' ? " + near("s") + " || " + // or the account by which Flux applies the tenant
+					"s.?namespace.orValue('') == '" + PlatformUnit + "' && s.name == request.namespace + '." + deployerName + "' : !s.name.startsWith('system:') || " +
 					"s.name.startsWith('system:serviceaccount:' + request.namespace + ':') || s.name == 'system:serviceaccounts:' + request.namespace)",
 				message: "a subject is an account of another namespace, or everybody: bind accounts of the tenant's own namespace, by their names",
 			}},

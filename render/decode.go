@@ -240,7 +240,7 @@ func (d *decoder) quoted() string {
 		case escape == 't':
 			text.WriteByte('\t')
 		case digits > 0 && len(rest) >= digits:
-			n, err := strconv.ParseUint(rest[:digits], 16, 32)
+			n, err := strconv.ParseInt(rest[:digits], 16, 32)
 			if err != nil || !utf8.ValidRune(rune(n)) {
 				rest = ""
 				continue

@@ -43,12 +43,12 @@ func edited(files map[string][]byte, name string, edit func(string) string) map[
 	return out
 }
 
-func replace(old, new string) func(string) string {
+func replace(old, with string) func(string) string {
 	return func(text string) string {
 		if !strings.Contains(text, old) {
 			panic("there is no " + old)
 		}
-		return strings.ReplaceAll(text, old, new)
+		return strings.ReplaceAll(text, old, with)
 	}
 }
 
@@ -117,8 +117,10 @@ func TestCompareObjects(t *testing.T) {
 		{"an object that goes", func(f map[string][]byte) map[string][]byte {
 			return edited(f, pdb, func(string) string { return "" })
 		}, []string{"prod/acme: PodDisruptionBudget/api removed; spec.maxUnavailable: 1 → ; spec.selector: {matchLabels: {app.kubernetes.io/instance: acme, app.kubernetes.io/name: api}} → ; spec.unhealthyPodEvictionPolicy: AlwaysAllow → "}},
-		{"an object that is new", as("prod/acme/configmap-new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: new\n  namespace: acme\ndata:\n  a: b\n"),
-			[]string{"prod/acme: ConfigMap/new added; data.a:  → b"}},
+		{
+			"an object that is new", as("prod/acme/configmap-new.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: new\n  namespace: acme\ndata:\n  a: b\n"),
+			[]string{"prod/acme: ConfigMap/new added; data.a:  → b"},
+		},
 		{"an object under a new name", func(f map[string][]byte) map[string][]byte {
 			out := edited(f, service, func(string) string { return "" })
 			out["prod/acme/service-web.yaml"] = []byte(strings.Replace(string(f[service]), "  name: api\n", "  name: web\n", 1))

@@ -173,8 +173,7 @@ func effectOf(before, after *object, f *Field) Effect {
 	whole := strings.Join(at, ".")
 	effect, longest := InPlace, -1
 	for prefix, e := range known {
-		switch {
-		case (whole == prefix || strings.HasPrefix(whole, prefix+".")) && len(prefix) > longest:
+		if (whole == prefix || strings.HasPrefix(whole, prefix+".")) && len(prefix) > longest {
 			effect, longest = max(e, InPlace), len(prefix)
 		}
 	}

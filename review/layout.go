@@ -53,10 +53,7 @@ func (r Report) sections() []section {
 		}
 		s := &list[len(list)-1]
 		who := parties[c.key()]
-		key := fmt.Sprint(c.Outlier)
-		for _, p := range who {
-			key += fmt.Sprintf("\x00%q\x00", p.Fleets) + strings.Join(p.Units, "\x00")
-		}
+		key := fmt.Sprintf("%t %q", c.Outlier, who)
 		i, known := at[key]
 		if !known {
 			i = len(s.groups)

@@ -39,18 +39,24 @@ func samples() map[string]Report {
 	mixed.Changes = slices.Concat(shrunk().Changes, widened().Changes, []Change{
 		{Fleet: "prod", Units: []string{"oldco"}, Object: "Cluster/database", File: "cluster-database.yaml", Action: Removed, Verdict: DataAtRisk, Reason: "a database goes with all that is in it"},
 		{Fleet: "prod", Units: []string{"oldco"}, Object: "Namespace/oldco", File: "namespace-oldco.yaml", Action: Removed, Verdict: DataAtRisk, Reason: "everything in the namespace goes with it"},
-		{Fleet: "prod", Units: []string{"globex"}, Object: "HTTPRoute/edge", File: "httproute-edge.yaml", Action: Changed, Verdict: ExposureChanged,
+		{
+			Fleet: "prod", Units: []string{"globex"}, Object: "HTTPRoute/edge", File: "httproute-edge.yaml", Action: Changed, Verdict: ExposureChanged,
 			Reason: "the tenant answers to another name; whoever knows the old one finds nothing",
-			Fields: []Field{{Path: "spec.hostnames[0]", Before: "globex.example.com", After: "portal.globex.example", Verdict: ExposureChanged, Reason: "the tenant answers to another name; whoever knows the old one finds nothing"}}},
-		{Fleet: "prod", Units: []string{"initech"}, Object: "Deployment/api", File: "deployment-api.yaml", Action: Changed, Verdict: Replacement,
+			Fields: []Field{{Path: "spec.hostnames[0]", Before: "globex.example.com", After: "portal.globex.example", Verdict: ExposureChanged, Reason: "the tenant answers to another name; whoever knows the old one finds nothing"}},
+		},
+		{
+			Fleet: "prod", Units: []string{"initech"}, Object: "Deployment/api", File: "deployment-api.yaml", Action: Changed, Verdict: Replacement,
 			Reason: "a selector cannot be changed in place: the Deployment is deleted and made again",
 			Fields: []Field{
 				{Path: "spec.selector.matchLabels[app.kubernetes.io/name]", Before: "api", After: "portal", Verdict: Replacement, Reason: "immutable"},
 				{Path: "spec.template.metadata.labels[app.kubernetes.io/name]", Before: "api", After: "portal", Verdict: RollingRestart, Reason: rolls},
-			}},
-		{Fleet: "prod", Units: []string{"initech"}, Object: "StatefulSet/cache", File: "statefulset-cache.yaml", Action: Changed, Verdict: Interruption,
+			},
+		},
+		{
+			Fleet: "prod", Units: []string{"initech"}, Object: "StatefulSet/cache", File: "statefulset-cache.yaml", Action: Changed, Verdict: Interruption,
 			Reason: "the only pod is replaced, and nothing serves until the new one does",
-			Fields: []Field{{Path: "spec.template.spec.containers[name=valkey].resources.limits.memory", Before: "512Mi", After: "1Gi", Verdict: Interruption, Reason: "the only pod is replaced, and nothing serves until the new one does"}}},
+			Fields: []Field{{Path: "spec.template.spec.containers[name=valkey].resources.limits.memory", Before: "512Mi", After: "1Gi", Verdict: Interruption, Reason: "the only pod is replaced, and nothing serves until the new one does"}},
+		},
 	}, mixed.Changes, fresh().Changes)
 	mixed.Missing = slices.Concat(shrunk().Missing, widened().Missing)
 	mixed.Acknowledged = []Missing{
@@ -92,8 +98,10 @@ func bumped(n int) Report {
 			api(most, false, to("1a2b3c4", "5d6e7f8")),
 			api(names[:2], true, to("0000abc", "5d6e7f8")),
 			api(names[2:3], true, to("1a2b3c4", "5d6e7f8"), Field{Path: "spec.template.spec.containers[name=api].resources.requests.cpu", Before: "100m", After: "250m", Verdict: RollingRestart, Reason: rolls}),
-			{Fleet: "prod", Units: names, Object: "Job/migrate-{hash}", File: "job-migrate-{hash}.yaml", Action: Changed, Reason: "a migration runs once, beside what serves",
-				Fields: []Field{{Path: "spec.template.spec.containers[name=migrate].image", Before: image + "1a2b3c4", After: image + "5d6e7f8"}}},
+			{
+				Fleet: "prod", Units: names, Object: "Job/migrate-{hash}", File: "job-migrate-{hash}.yaml", Action: Changed, Reason: "a migration runs once, beside what serves",
+				Fields: []Field{{Path: "spec.template.spec.containers[name=migrate].image", Before: image + "1a2b3c4", After: image + "5d6e7f8"}},
+			},
 			digest(names),
 		},
 	}
@@ -103,8 +111,10 @@ func shrunk() Report {
 	return Report{
 		Verdict: DataAtRisk,
 		Fleets:  []Fleet{{Name: "prod", Verdict: DataAtRisk, Changed: []string{"acme"}, Of: 7}},
-		Changes: []Change{{Fleet: "prod", Units: []string{"acme"}, Object: "Cluster/database", File: "cluster-database.yaml", Action: Changed, Verdict: DataAtRisk, Reason: shrinks,
-			Fields: []Field{{Path: "spec.storage.size", Before: "50Gi", After: "20Gi", Verdict: DataAtRisk, Reason: shrinks}}}},
+		Changes: []Change{{
+			Fleet: "prod", Units: []string{"acme"}, Object: "Cluster/database", File: "cluster-database.yaml", Action: Changed, Verdict: DataAtRisk, Reason: shrinks,
+			Fields: []Field{{Path: "spec.storage.size", Before: "50Gi", After: "20Gi", Verdict: DataAtRisk, Reason: shrinks}},
+		}},
 		Missing: []Missing{{Fleet: "prod", Object: "acme/Cluster/database", Loss: "Replaced", Line: `{Object: "acme/Cluster/database", Loss: render.Replaced, Why: "…", Until: "2026-12-04"},`, Why: shrinks}},
 	}
 }
@@ -114,8 +124,10 @@ func widened() Report {
 	return Report{
 		Verdict: IsolationChanged,
 		Fleets:  []Fleet{{Name: "prod", Verdict: IsolationChanged, Changed: []string{"globex"}, Of: 7, Before: reach(false), After: reach(true)}},
-		Changes: []Change{{Fleet: "prod", Units: []string{"globex"}, Object: "NetworkPolicy/application", File: "networkpolicy-application.yaml", Action: Changed, Verdict: IsolationChanged, Reason: why,
-			Fields: []Field{{Path: "spec.egress[1].to[0].ipBlock.cidr", Before: "10.80.0.16/28", After: "10.0.0.0/8", Verdict: IsolationChanged, Reason: why}}}},
+		Changes: []Change{{
+			Fleet: "prod", Units: []string{"globex"}, Object: "NetworkPolicy/application", File: "networkpolicy-application.yaml", Action: Changed, Verdict: IsolationChanged, Reason: why,
+			Fields: []Field{{Path: "spec.egress[1].to[0].ipBlock.cidr", Before: "10.80.0.16/28", After: "10.0.0.0/8", Verdict: IsolationChanged, Reason: why}},
+		}},
 		Missing: []Missing{{Fleet: "prod", Object: "globex/NetworkPolicy/application", Loss: "Widened", Line: `{Object: "globex/NetworkPolicy/application", Loss: render.Widened, Why: "…", Until: "2026-12-04"},`, Why: why}},
 	}
 }
@@ -162,12 +174,16 @@ func hostile() Report {
 	r := Report{Verdict: IsolationChanged}
 	for i, v := range values {
 		unit := fmt.Sprintf("u%d%s", i, v)
-		c := Change{Fleet: "f" + v, Units: []string{unit, v}, Object: "Kind/" + v, From: "Kind/was-" + v, Action: Renamed, Verdict: Verdict(i % 7), Reason: "the value " + v + " is hostile",
-			Outlier: i%2 == 0, Fields: []Field{{Path: "data." + v, Before: v, After: v + v, Verdict: Verdict(i % 7), Reason: "because of " + v}, {Path: v, After: v}, {Path: v, Before: v, Differs: true}}}
+		c := Change{
+			Fleet: "f" + v, Units: []string{unit, v}, Object: "Kind/" + v, From: "Kind/was-" + v, Action: Renamed, Verdict: Verdict(i % 7), Reason: "the value " + v + " is hostile",
+			Outlier: i%2 == 0, Fields: []Field{{Path: "data." + v, Before: v, After: v + v, Verdict: Verdict(i % 7), Reason: "because of " + v}, {Path: v, After: v}, {Path: v, Before: v, Differs: true}},
+		}
 		r.Changes = append(r.Changes, c)
-		r.Fleets = append(r.Fleets, Fleet{Name: "f" + v, Verdict: c.Verdict, Changed: c.Units, Added: []string{v}, Removed: []string{v}, Renamed: []Rename{{From: v, To: unit}}, Of: 2,
+		r.Fleets = append(r.Fleets, Fleet{
+			Name: "f" + v, Verdict: c.Verdict, Changed: c.Units, Added: []string{v}, Removed: []string{v}, Renamed: []Rename{{From: v, To: unit}}, Of: 2,
 			Before: &verify.Reachability{Fleet: v, Senders: []verify.Sender{{Tenants: []string{v}, Pods: []string{v}, Reaches: []verify.Reached{{Where: v, What: v, Traffic: v, Because: []string{v}}}}}},
-			After:  &verify.Reachability{Fleet: v, Senders: []verify.Sender{{Namespace: v, Pods: []string{v}, Reaches: []verify.Reached{{Where: "addresses", What: v, Traffic: v, Ranges: []string{v}, Because: []string{v}}}}}}})
+			After:  &verify.Reachability{Fleet: v, Senders: []verify.Sender{{Namespace: v, Pods: []string{v}, Reaches: []verify.Reached{{Where: "addresses", What: v, Traffic: v, Ranges: []string{v}, Because: []string{v}}}}}},
+		})
 		r.Missing = append(r.Missing, Missing{Fleet: "f" + v, Object: "ns/Kind/" + v, Loss: v, Line: fmt.Sprintf("{Object: %q, Why: \"…\"},", v), Why: "since " + v}, Missing{Fleet: "f" + v, Object: v, Loss: v, Why: v})
 		r.Acknowledged = append(r.Acknowledged, Missing{Fleet: "f" + v, Object: v, Loss: v, Why: v})
 		r.Leftover = append(r.Leftover, Missing{Fleet: "f" + v, Object: "ns/Kind/" + v, Loss: v, Why: v})

@@ -78,13 +78,14 @@ func Check(fleets []Fleet, exceptions []Exception, today time.Time) Report {
 	var all []Finding
 	names := newNames(fleets)
 	for i := range fleets {
-		s := &subject{&fleets[i], newNetwork(&fleets[i]), newAccess(&fleets[i]), templatesOf(&fleets[i]), names}
+		f := &fleets[i]
+		s := &subject{f, newNetwork(f), newAccess(f), templatesOf(f), names}
 		for _, rule := range Rules() {
 			if rule.check != nil {
 				all = append(all, alike(rule.check(s))...)
 			}
 		}
-		if c, declared := fleets[i].capacity(s.pods); declared {
+		if c, declared := f.capacity(s.pods); declared {
 			r.Capacity = append(r.Capacity, c)
 		}
 	}

@@ -202,12 +202,12 @@ var changes = []struct {
 	{
 		"a sidecar",
 		func(t *testing.T, w *world) {
-			w.patch(t, "kubectl-edit", "Deployment", "initech", "api", `[{"op":"add","path":"/spec/template/spec/containers/-","value":{"name":"sidecar","image":"example.com/sidecar:1"}}]`)
+			w.patch(t, "kubectl-edit", "Deployment", "initech", "api", `[{"op":"add","path":"/spec/template/spec/containers/-","value":{"name":"sidecar","image":"registry.example.com/sidecar:1"}}]`)
 		},
 		live.Report{{
 			Unit: "initech", Object: "initech/Deployment/api", What: live.Added, Path: `.spec.template.spec.containers[name="sidecar"]`, Manager: "kubectl-edit",
 			Live: map[string]any{
-				"name": "sidecar", "image": "example.com/sidecar:1", "imagePullPolicy": "IfNotPresent", "resources": map[string]any{},
+				"name": "sidecar", "image": "registry.example.com/sidecar:1", "imagePullPolicy": "IfNotPresent", "resources": map[string]any{},
 				"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
 			},
 		}},

@@ -149,7 +149,11 @@ func labels(tenant string) map[string]string {
 func podTemplate(app string, nodes map[string]string) corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "example.com/main:1"}}, NodeSelector: nodes, RestartPolicy: corev1.RestartPolicyAlways},
+		Spec: corev1.PodSpec{
+			Containers:   []corev1.Container{{Name: "main", Image: "registry.example.com/main:1"}},
+			NodeSelector: nodes, RestartPolicy: corev1.RestartPolicyAlways,
+			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(10001)), RunAsGroup: new(int64(10001))}, // as the platform's policies want it
+		},
 	}
 }
 
