@@ -105,6 +105,8 @@ var attempts = []attempt{
 	{"referencegrants", "take the grant out", "routes of another tenant", aGrant, `replace /spec/from/0/namespace "globex"`},
 
 	{"rolebindings", "a subject", "an account of another tenant", aBinding, `replace /subjects/0/namespace "globex"`},
+	{"rolebindings", "a subject", "the account by which Flux applies another tenant", aBinding, `replace /subjects/0 {"kind":"ServiceAccount","name":"stark.deployer","namespace":"platform"}`},
+	{"rolebindings", "a subject", "the account by which the platform is applied", aBinding, `replace /subjects/0 {"kind":"ServiceAccount","name":"fleet","namespace":"platform"}`},
 	{"rolebindings", "a subject", "all accounts of another tenant", aBinding,
 		`add /subjects/- {"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"system:serviceaccounts:globex"}`},
 	{"rolebindings", "a subject", "an account of another tenant by its user name", aBinding,
