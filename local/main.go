@@ -121,7 +121,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func buildAll(ctx context.Context, stdout, stderr io.Writer) error {
-	for _, p := range []build.Program{build.ControlPlane, build.Kwok} {
+	for _, p := range []build.Program{build.ControlPlane, build.Kwok, build.KustomizeController} {
 		if _, err := p.Binary(ctx, stderr); err != nil {
 			return err
 		}

@@ -37,6 +37,8 @@ var (
 	Kwok = Program{dir: "kwok", binary: "kwok"}
 	// Kubectl is Kubernetes' command.
 	Kubectl = Program{dir: "kubectl", binary: "kubectl"}
+	// KustomizeController is the part of Flux that applies what was fetched.
+	KustomizeController = Program{dir: "kustomizecontroller", binary: "kustomize-controller"}
 	// Pulumi is Pulumi's command.
 	Pulumi = Program{dir: "pulumi", binary: "pulumi"}
 	// Provider is Pulumi's Kubernetes provider. Pulumi takes it from PATH.
