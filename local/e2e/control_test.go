@@ -36,7 +36,7 @@ func testControls(t *testing.T, w *world) {
 	})
 	t.Run("a warning", func(t *testing.T) {
 		o := find("Deployment", tenant, "api")
-		o.body = []byte(strings.ReplaceAll(string(o.body), "runAsNonRoot: true", "runAsNonRoot: false"))
+		o.body = []byte(strings.ReplaceAll(string(o.body), "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"))
 		_, warnings, err := w.apply(t.Context(), o, metav1.DryRunAll)
 		if err != nil || len(warnings) != 1 {
 			t.Errorf("%q, %v", warnings, err)
@@ -55,12 +55,12 @@ func testControls(t *testing.T, w *world) {
 	})
 	t.Run("a pod that is refused", func(t *testing.T) {
 		p := pod(tenant)
-		p.Spec.PriorityClassName = "absent"
+		p.Spec.Containers[0].Resources = tooMuch()
 		if _, err := w.client.AppsV1().Deployments(tenant).Create(t.Context(), deployment(p), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		err := eventually(t.Context(), func(ctx context.Context) error {
-			if err := w.refusals(ctx, tenant); err == nil || !contains(err, "absent") {
+			if err := w.refusals(ctx, tenant); err == nil || !contains(err, "exceeded quota") {
 				return fmt.Errorf("refusals: %w", err)
 			}
 			return nil
