@@ -123,7 +123,7 @@ func underPulumi(golden string, fleets []render.Fleet) error {
 					continue
 				}
 				if pulled(unit.Delivery) {
-					return fmt.Errorf("Flux delivers %s.%s, and nothing is pushed to it: merge the change", unit.Fleet, unit.Name)
+					return fmt.Errorf("%s.%s is delivered by Flux, and nothing is pushed to it: merge the change", unit.Fleet, unit.Name)
 				}
 				fill, err := environment()
 				if err != nil {
