@@ -77,8 +77,10 @@ var attempts = []attempt{
 	{"externalsecrets", "tenant's places", "another store", aSecret, `replace /spec/secretStoreRef/name "another"`},
 	{"externalsecrets", "name each value", "whatever there is", aSecret, `add /spec/dataFrom [{"find":{"name":{"regexp":".*"}}}]`},
 	{"externalsecrets", "sourceRef", "another store for one value", aSecret, `add /spec/data/0/sourceRef {"storeRef":{"name":"another"}}`},
-	{"externalsecrets", "sourceRef", "another store for all", aSecret,
-		`replace /spec/secretStoreRef {"kind":"SecretStore","name":"own"};add /spec/dataFrom [{"sourceRef":{"storeRef":{"name":"another"}}}]`},
+	{
+		"externalsecrets", "sourceRef", "another store for all", aSecret,
+		`replace /spec/secretStoreRef {"kind":"SecretStore","name":"own"};add /spec/dataFrom [{"sourceRef":{"storeRef":{"name":"another"}}}]`,
+	},
 
 	{"ingresses", "tenant's hosts", "another tenant's host", anIngress, `replace /spec/rules/0/host "umbrella.example.com"`},
 	{"ingresses", "tenant's hosts", "a wildcard", anIngress, `replace /spec/rules/0/host "*.example.com"`},
@@ -107,10 +109,14 @@ var attempts = []attempt{
 	{"rolebindings", "a subject", "an account of another tenant", aBinding, `replace /subjects/0/namespace "globex"`},
 	{"rolebindings", "a subject", "the account by which Flux applies another tenant", aBinding, `replace /subjects/0 {"kind":"ServiceAccount","name":"stark.deployer","namespace":"platform"}`},
 	{"rolebindings", "a subject", "the account by which the platform is applied", aBinding, `replace /subjects/0 {"kind":"ServiceAccount","name":"fleet","namespace":"platform"}`},
-	{"rolebindings", "a subject", "all accounts of another tenant", aBinding,
-		`add /subjects/- {"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"system:serviceaccounts:globex"}`},
-	{"rolebindings", "a subject", "an account of another tenant by its user name", aBinding,
-		`add /subjects/- {"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"system:serviceaccount:globex:api"}`},
+	{
+		"rolebindings", "a subject", "all accounts of another tenant", aBinding,
+		`add /subjects/- {"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"system:serviceaccounts:globex"}`,
+	},
+	{
+		"rolebindings", "a subject", "an account of another tenant by its user name", aBinding,
+		`add /subjects/- {"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"system:serviceaccount:globex:api"}`,
+	},
 	{"rolebindings", "a subject", "everybody", aBinding, `add /subjects/- {"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"system:authenticated"}`},
 	{"rolebindings", "a subject", "nobody known", aBinding, `add /subjects/- {"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"system:anonymous"}`},
 
@@ -118,20 +124,28 @@ var attempts = []attempt{
 	{"routes", "tenant's hosts", "one host more", aRoute, `add /spec/hostnames/- "umbrella.example.com"`},
 	{"routes", "tenant's hosts", "every host", aRoute, `remove /spec/hostnames`},
 	{"routes", "tenant's hosts", "every host, by an empty list", aRoute, `replace /spec/hostnames []`},
-	{"routes", "tenant's hosts", "every host of gRPC",
+	{
+		"routes", "tenant's hosts", "every host of gRPC",
 		`{"apiVersion":"gateway.networking.k8s.io/v1","kind":"GRPCRoute","metadata":{"name":"route"},"spec":{"hostnames":["HOST"],"rules":[{"backendRefs":[{"name":"api","port":80}]}]}}`,
-		`remove /spec/hostnames`},
+		`remove /spec/hostnames`,
+	},
 	{"routes", "external-dns", "another tenant's record", aRoute, `add /metadata/annotations {"external-dns.alpha.kubernetes.io/hostname":"umbrella.example.com"}`},
 	{"routes", "a parent", "another tenant's listener", aRoute, `add /spec/parentRefs/0/namespace "umbrella"`},
 	{"routes", "a parent", "something else of the platform's", aRoute, `add /spec/parentRefs/- {"group":"","kind":"Service","name":"collector","namespace":"platform","port":4318}`},
 	{"routes", "traffic goes", "another tenant's API", aRoute, `add /spec/rules/0/backendRefs/0/namespace "globex"`},
-	{"routes", "traffic goes", "a copy to another tenant's API", aRoute,
-		`add /spec/rules/0/filters [{"type":"RequestMirror","requestMirror":{"backendRef":{"name":"api","namespace":"globex","port":80}}}]`},
-	{"routes", "traffic goes", "a copy of what one backend gets", aRoute,
-		`add /spec/rules/0/backendRefs/0/filters [{"type":"RequestMirror","requestMirror":{"backendRef":{"name":"api","namespace":"globex","port":80}}}]`},
+	{
+		"routes", "traffic goes", "a copy to another tenant's API", aRoute,
+		`add /spec/rules/0/filters [{"type":"RequestMirror","requestMirror":{"backendRef":{"name":"api","namespace":"globex","port":80}}}]`,
+	},
+	{
+		"routes", "traffic goes", "a copy of what one backend gets", aRoute,
+		`add /spec/rules/0/backendRefs/0/filters [{"type":"RequestMirror","requestMirror":{"backendRef":{"name":"api","namespace":"globex","port":80}}}]`,
+	},
 
-	{"secrets", "never ends", "a token for good", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"token"}}`,
-		`add /metadata/annotations {"kubernetes.io/service-account.name":"api"};add /type "kubernetes.io/service-account-token"`},
+	{
+		"secrets", "never ends", "a token for good", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"token"}}`,
+		`add /metadata/annotations {"kubernetes.io/service-account.name":"api"};add /type "kubernetes.io/service-account-token"`,
+	},
 
 	{"services", "make the Service a ClusterIP", "another tenant's API by its name", aService, `replace /spec {"type":"ExternalName","externalName":"api.globex.svc.cluster.local"}`},
 	{"services", "make the Service a ClusterIP", "a load balancer", aService, `replace /spec/type "LoadBalancer";add /spec/allocateLoadBalancerNodePorts false`},
@@ -189,7 +203,7 @@ func allAttempts() []attempt {
 func changed(t *testing.T, u *unstructured.Unstructured, patch string) *unstructured.Unstructured {
 	t.Helper()
 	var operations []map[string]any
-	for _, one := range strings.Split(patch, ";") {
+	for one := range strings.SplitSeq(patch, ";") {
 		words := strings.SplitN(one, " ", 3)
 		operation := map[string]any{"op": words[0], "path": words[1]}
 		if len(words) == 3 {

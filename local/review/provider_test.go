@@ -154,7 +154,7 @@ func newProvider(t *testing.T, kubeconfig string) *provider {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	p := &provider{pulumirpc.NewResourceProviderClient(conn)}
-	_, err = p.client.Configure(t.Context(), &pulumirpc.ConfigureRequest{AcceptSecrets: true, Variables: map[string]string{
+	_, err = p.client.Configure(t.Context(), &pulumirpc.ConfigureRequest{AcceptSecrets: true, Variables: map[string]string{ //nolint:staticcheck // the provider reads nothing else
 		"kubernetes:config:kubeconfig":             kubeconfig,
 		"kubernetes:config:clusterIdentifier":      "tenantry",
 		"kubernetes:config:enableConfigMapMutable": "true",

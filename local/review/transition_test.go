@@ -2,6 +2,7 @@
 package review_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,8 +35,8 @@ func TestTransitionRules(t *testing.T) {
 					if property(schema, path)["type"] == "object" {
 						at = tree{"name": value}
 					}
-					for i := len(path) - 1; i >= 0; i-- {
-						at = tree{path[i]: at}
+					for _, key := range slices.Backward(path) {
+						at = tree{key: at}
 					}
 					o := at.(tree)
 					o["apiVersion"], o["kind"], o["metadata"] = group+"/"+version["name"].(string), kind, tree{"name": "x"}
