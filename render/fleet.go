@@ -35,7 +35,7 @@ type Cluster struct {
 	// caches and the platform are pulled, such as "registry.example.com/mirror".
 	Registry string
 	// Registries are further places that the images of tenants' pods may come from: those of the operators' own
-	// helpers, such as "ghcr.io/cloudnative-pg", where they are not mirrored to Registry.
+	// helpers, such as "registry.example.net/cloudnative-pg", where they are not mirrored to Registry.
 	Registries []string
 	// StorageClass of every volume. Empty leaves the choice to the cluster's default class.
 	StorageClass string

@@ -475,7 +475,7 @@ func TestPlaces(t *testing.T) {
 		{"acme", "deployment-api.yaml", inPod("pods/restricted", "", func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile.Type = corev1.SeccompProfileTypeUnconfined }), "spec.template.spec.securityContext.seccompProfile", "seccompProfile:"},
 		{"acme", "deployment-api.yaml", inPod("pods/restricted", "", func(s *corev1.PodSpec) { s.HostPID = true }), "spec.template.spec", "spec:"},
 		{"acme", "deployment-api.yaml", containers("pods/image", "", always(func(c *corev1.Container) { c.Image = "registry.example.com/api" })), "spec.template.spec.containers[0].image", "image: registry.example.com/parametric_portal/api:sha-1a2b3c4"},
-		{"acme", "cluster-database.yaml", custom("pods/registry", "", "postgresql.cnpg.io/Cluster", "ghcr.io/x:1", "spec", "imageName"), "spec", "spec:"},
+		{"acme", "cluster-database.yaml", custom("pods/registry", "", "postgresql.cnpg.io/Cluster", "elsewhere.example.net/x:1", "spec", "imageName"), "spec", "spec:"},
 		{"acme", "role-deployer.yaml", grants("identity/shell", "", core("create", "pods/exec")), "rules[15].resources", "rules:"},
 		{"acme", "resourcequota-tier.yaml", breakage{"", "capacity/quota", func(_ *Unit, o render.Object) bool {
 			o.(*corev1.ResourceQuota).Spec.Hard[corev1.ResourcePods] = resource.MustParse("1")

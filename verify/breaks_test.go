@@ -223,7 +223,7 @@ func TestBreaksOfPods(t *testing.T) {
 				s.Volumes = append(s.Volumes, corev1.Volume{Name: "nfs", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "10.0.0.1", Path: "/"}}})
 			}),
 			inPod("pods/registry", "mount an image from elsewhere", func(s *corev1.PodSpec) {
-				s.Volumes = append(s.Volumes, corev1.Volume{Name: "image", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "docker.io/library/tools:1"}}})
+				s.Volumes = append(s.Volumes, corev1.Volume{Name: "image", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: "elsewhere.example.net/library/tools:1"}}})
 			}),
 			inPod("pods/restricted", "run an ephemeral container as root", func(s *corev1.PodSpec) {
 				s.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug"}}}
@@ -391,7 +391,7 @@ func operatorBreaks() []breakage {
 		custom("pods/restricted", "mount the host in a pooler", pooler, []any{map[string]any{"name": "host", "hostPath": map[string]any{"path": "/"}}}, "spec", "template", "spec", "volumes"),
 		custom("pods/limits", "bound no pooler", pooler, []any{map[string]any{"name": "pgbouncer"}}, "spec", "template", "spec", "containers"),
 		custom("pods/registry", "take a pooler from elsewhere", pooler, bouncer(map[string]any{"image": "ghcr.io/cloudnative-pg/pgbouncer:1.25.0"}), "spec", "template", "spec", "containers"),
-		custom("pods/registry", "take a pooler's image from elsewhere", pooler, "docker.io/library/pgbouncer:1", "spec", "pgbouncer", "image"),
+		custom("pods/registry", "take a pooler's image from elsewhere", pooler, "elsewhere.example.net/library/pgbouncer:1", "spec", "pgbouncer", "image"),
 		custom("pods/image", "take the latest pooler", pooler, "registry.example.com/pgbouncer", "spec", "pgbouncer", "image"),
 	}
 }

@@ -168,9 +168,9 @@ var podAttempts = []attempt{
 	{"", "root's group", "root's group for its files", "", `replace /securityContext/fsGroup 0`},
 	{"", "registries", "an image of Docker Hub's", "", `replace /containers/0/image "valkey/valkey:9.0.1"`},
 	{"", "registries", "a registry that is called alike", "", `replace /containers/0/image "registry.example.com.evil.example/api:1"`},
-	{"", "registries", "an initial image", "", `add /initContainers [{"name":"first","image":"docker.io/library/x:1",` +
+	{"", "registries", "an initial image", "", `add /initContainers [{"name":"first","image":"elsewhere.example.net/library/x:1",` +
 		`"resources":{"limits":{"cpu":"1m","memory":"1Mi","ephemeral-storage":"1Mi"}},"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]`},
-	{"", "registries", "an image as a volume", "", `add /volumes/- {"name":"image","image":{"reference":"docker.io/library/x:1"}}`},
+	{"", "registries", "an image as a volume", "", `add /volumes/- {"name":"image","image":{"reference":"elsewhere.example.net/library/x:1"}}`},
 	{"", "nodeName", "a node by its name", "", `add /nodeName "node-1"`},
 	{"", "toleration", "every node", "", `add /tolerations [{"operator":"Exists"}]`},
 	{"", "toleration", "every tenant's nodes", "", `add /tolerations [{"key":"tenantry.dev/tenant","operator":"Exists"}]`},
@@ -627,7 +627,7 @@ func testChanging(t *testing.T, w *world, anybody dynamic.Interface, policies ma
 	for _, c := range []struct {
 		says, image string
 		root        bool
-	}{{"", "registry.example.com/debug:1", false}, {"registries", "docker.io/library/busybox:1", false}} {
+	}{{"", "registry.example.com/debug:1", false}, {"registries", "elsewhere.example.net/library/busybox:1", false}} {
 		text := fmt.Sprintf(`add /spec/ephemeralContainers [{"name":"debug","image":%q,"securityContext":{"runAsNonRoot":%t,"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]`, c.image, !c.root)
 		_, err := anybody.Resource(gvr(t, w, running)).Namespace("acme").Update(t.Context(), changed(t, running, text), dry, "ephemeralcontainers")
 		if c.says == "" && err != nil {
