@@ -4,15 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/json"
-	"sigs.k8s.io/yaml"
 
-	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/verify"
 )
 
@@ -71,12 +66,6 @@ func isName(s string) bool {
 // largest is the size of a file that is still read. An API server takes no object of half that size.
 const largest = 4 << 20
 
-var (
-	separator = regexp.MustCompile(`(?m)^(---|\.\.\.)(\s|$)`)
-	comment   = regexp.MustCompile(`(?m)^\s*(#|%).*$`)
-	lineOf    = regexp.MustCompile(`line (\d+): `)
-)
-
 // parse decodes the object of a file. The error is a [*verify.Mistake].
 func parse(name string, text []byte) (*object, error) {
 	at := func(line int, format string, args ...any) error {
@@ -85,24 +74,9 @@ func parse(name string, text []byte) (*object, error) {
 	if len(text) > largest {
 		return nil, at(1, "is larger than any object: %d bytes", len(text))
 	}
-	tree, ok := render.Decode(text)
-	if !ok {
-		for i, m := range separator.FindAllIndex(text, -1) {
-			if i > 0 || strings.TrimSpace(string(comment.ReplaceAll(text[:m[0]], nil))) != "" {
-				return nil, at(strings.Count(string(text[:m[0]]), "\n")+1, "several documents in one file: give each object its own")
-			}
-		}
-		asJSON, err := yaml.YAMLToJSONStrict(text)
-		if err != nil {
-			line := 1
-			if m := lineOf.FindStringSubmatch(err.Error()); m != nil {
-				line, _ = strconv.Atoi(m[1])
-			}
-			return nil, at(line, "is no YAML: %v", err)
-		}
-		if err := json.Unmarshal(asJSON, &tree); err != nil || tree == nil {
-			return nil, at(1, "holds no object")
-		}
+	tree, err := verify.Decode(name, text)
+	if err != nil {
+		return nil, err
 	}
 	o := &object{file: path.Base(name), tree: tree}
 	apiVersion, _ := tree["apiVersion"].(string)

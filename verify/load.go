@@ -225,15 +225,21 @@ var (
 
 // parse decodes the object of a file.
 func parse(name string, text []byte) (Object, []error) {
-	at := func(line int, format string, args ...any) []error {
-		return []error{&Mistake{name, line, fmt.Sprintf(format, args...)}}
+	tree, err := Decode(name, text)
+	if err != nil {
+		return Object{}, []error{err}
 	}
+	return hold(name, text, tree)
+}
+
+// Decode reads the one document of a file, as maps, lists, text, bool, int64 and float64. The error is a [*Mistake].
+func Decode(name string, text []byte) (map[string]any, error) {
 	if tree, ok := render.Decode(text); ok {
-		return hold(name, text, tree)
+		return tree, nil
 	}
 	for i, m := range separator.FindAllIndex(text, -1) {
 		if i > 0 || len(bytes.TrimSpace(comment.ReplaceAll(text[:m[0]], nil))) > 0 {
-			return Object{}, at(bytes.Count(text[:m[0]], []byte("\n"))+1, "several documents in one file: give each object its own")
+			return nil, &Mistake{name, bytes.Count(text[:m[0]], []byte("\n")) + 1, "several documents in one file: give each object its own"}
 		}
 	}
 	asJSON, err := yaml.YAMLToJSONStrict(text)
@@ -242,13 +248,13 @@ func parse(name string, text []byte) (Object, []error) {
 		if m := lineOf.FindStringSubmatch(err.Error()); m != nil {
 			line, _ = strconv.Atoi(m[1])
 		}
-		return Object{}, at(line, "is no YAML: %v", err)
+		return nil, &Mistake{name, line, fmt.Sprintf("is no YAML: %v", err)}
 	}
 	var tree map[string]any
 	if err := json.Unmarshal(asJSON, &tree); err != nil || tree == nil {
-		return Object{}, at(1, "holds no object")
+		return nil, &Mistake{name, 1, "holds no object"}
 	}
-	return hold(name, text, tree)
+	return tree, nil
 }
 
 // hold makes an object of the type of its kind out of a tree.
