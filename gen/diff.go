@@ -32,7 +32,7 @@ acknowledge that: the report says which line to write. See Acknowledged in rende
 func runDiff(ctx context.Context, c *call) error {
 	base := c.flags.String("base", "", "compare golden/ with that of the git revision `REV`")
 	format := c.flags.String("format", "text", "print as `FORMAT`: text, markdown (a comment on a pull request), json or html")
-	rest := c.flags.String("rest", "", "with markdown: `WHERE` the whole report is, as Markdown, for what a comment has no room for")
+	rest := c.flags.String("rest", "", "with markdown: `WHERE` the whole report is, as Markdown: the comment points there")
 	operands, err := c.parse(0, 2)
 	if err != nil {
 		return err

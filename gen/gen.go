@@ -49,7 +49,7 @@ func commands() []command {
 		{"", "[COMMAND]", "render every unit into golden/", writeHelp, "", runWrite},
 		{"check", "", "show how golden/ differs from what the code renders", checkHelp, "check", runCheck},
 		{"verify", "[-format FORMAT] [-matrix] [-fleet NAME] [DIR]", "hold every unit against the rules of isolation, safety, capacity and validity", verifyHelp, "verify -format sarif", runVerify},
-		{"diff", "-base REV | OLDDIR NEWDIR [-format FORMAT]", "tell what changes since a git revision, for whom, and how dangerous it is", diffHelp, "diff -base origin/main", runDiff},
+		{"diff", "-base REV | OLDDIR NEWDIR [-format FORMAT] [-rest WHERE]", "tell what changes since a git revision, for whom, and how dangerous it is", diffHelp, "diff -base origin/main", runDiff},
 		{"schema", "[-check] [-format FORMAT]", "write the configuration schema for other runtimes and for people", schemaHelp, "schema -format jsonschema", runSchema},
 		{"new", "NAME [-from TENANT]", "scaffold tenants/NAME.go and list it", newHelp, "new big-co -from acme", runNew},
 		{"init", "DIR [-module PATH] [-replace CHECKOUT]", "scaffold a repository of its own", initHelp, "init ../infra -module example.com/infra", runInit},

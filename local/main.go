@@ -33,7 +33,7 @@ up      deploys a fleet to a control plane of its own and prints a table of what
 start   starts etcd, an API server, a controller manager, a scheduler and simulated nodes, installs the
         custom resources that tenants use, prints the path of a kubeconfig, with a context for each fleet,
         and runs until it is interrupted
-build   only builds what the others need and the user's cache directory does not have, and prints the PATH
+build   only builds what the others and the tests need and the user's cache directory does not have, and prints the PATH
         on which deploying finds Pulumi
 
 The first time, Kubernetes is compiled from its Go modules, and for up and build also Pulumi and its Kubernetes

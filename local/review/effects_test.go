@@ -1,7 +1,5 @@
 //go:build effects
 
-// Package review_test holds what package review foresees of a change against what a real API server, the operators'
-// definitions and Pulumi's real provider do.
 package review_test
 
 import (
