@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -81,7 +82,7 @@ func runDiff(ctx context.Context, c *call) error {
 }
 
 // colourful tells whether text is for a terminal that takes colours.
-func colourful(w any) bool {
+func colourful(w io.Writer) bool {
 	out, ok := w.(*output)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return false
@@ -149,23 +150,20 @@ func (d *directory) read(name string) ([]byte, error) {
 
 // readEach calls f with the index and the text of each of the files, which are sorted, on all processors.
 func (d *directory) readEach(names []string, f func(int, []byte)) error {
-	var starts []int // of the files of one directory
+	var starts []int // of the files of one directory; the last one ends there
 	for i, name := range names {
 		if i == 0 || path.Dir(name) != path.Dir(names[i-1]) {
 			starts = append(starts, i)
 		}
 	}
-	errs := make([]error, len(starts))
+	starts = append(starts, len(names))
+	errs := make([]error, len(starts)-1)
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
-			for s := int(next.Add(1)) - 1; s < len(starts); s = int(next.Add(1)) - 1 {
-				end := len(names)
-				if s+1 < len(starts) {
-					end = starts[s+1]
-				}
-				errs[s] = d.readDir(names, starts[s], end, f)
+			for s := int(next.Add(1)) - 1; s < len(errs); s = int(next.Add(1)) - 1 {
+				errs[s] = d.readDir(names, starts[s], starts[s+1], f)
 			}
 		})
 	}
@@ -203,7 +201,7 @@ func betweenDirs(before, after string) (review.States, error) {
 	names := slices.Concat(old.files, now.files)
 	slices.Sort(names)
 	names = slices.Compact(names)
-	files, same := make([]review.File, len(names)), make([]bool, len(names))
+	files := make([]review.File, len(names))
 	index := make(map[string]int, len(names))
 	for i, name := range names {
 		files[i].Path = name
@@ -213,10 +211,9 @@ func betweenDirs(before, after string) (review.States, error) {
 		return review.States{}, err
 	}
 	err = old.readEach(old.files, func(i int, text []byte) {
-		at := index[old.files[i]]
-		f := &files[at]
+		f := &files[index[old.files[i]]]
 		if f.After != nil && bytes.Equal(f.After, text) {
-			same[at], f.After = true, nil
+			f.After = nil // of what is the same, neither is kept
 			return
 		}
 		f.Before = text
@@ -225,8 +222,8 @@ func betweenDirs(before, after string) (review.States, error) {
 		return review.States{}, err
 	}
 	states := review.States{Read: now.read}
-	for i, f := range files {
-		if same[i] {
+	for _, f := range files {
+		if f.Before == nil && f.After == nil {
 			states.Same = append(states.Same, f.Path)
 		} else {
 			states.Changed = append(states.Changed, f)
@@ -297,12 +294,12 @@ func sinceRevision(ctx context.Context, module, revision string) (review.States,
 		f := &states.Changed[i]
 		f.Before = texts[blobs[f.Path]]
 	}
-	files := make([]review.File, len(there))
-	if err := now.readEach(there, func(i int, text []byte) { files[i].After = text }); err != nil {
+	after := make([][]byte, len(there))
+	if err := now.readEach(there, func(i int, text []byte) { after[i] = text }); err != nil {
 		return review.States{}, err
 	}
 	for i, name := range there {
-		f := review.File{Path: name, Before: texts[blobs[name]], After: files[i].After}
+		f := review.File{Path: name, Before: texts[blobs[name]], After: after[i]}
 		if f.Before != nil && bytes.Equal(f.Before, f.After) { // only its date is another
 			states.Same = append(states.Same, name)
 		} else {

@@ -22,7 +22,6 @@ func (c *call) destroy(ctx context.Context) (err error) {
 	if c.pulumi, err = c.find(); err != nil {
 		return err
 	}
-	c.pulumi = terse{c.pulumi, func(string) bool { return false }}
 	units := make([]render.Unit, len(c.names))
 	for i, name := range c.names {
 		units[i] = render.Unit{Fleet: c.name, Name: name}

@@ -111,6 +111,11 @@ type terse struct {
 	deployed func(stack string) bool
 }
 
+// isDeployed tells whether up goes to a stack that the cluster says was deployed.
+func (c *call) isDeployed(stack string) bool {
+	return c.verb == "up" && c.deployed[strings.TrimPrefix(stack, c.name+".")] != ""
+}
+
 // Run is auto.PulumiCommand's.
 func (t terse) Run(ctx context.Context, dir string, stdin io.Reader, stdout, stderr []io.Writer, env []string, args ...string) (string, string, int, error) {
 	if len(args) > 1 && args[0] == "stack" {

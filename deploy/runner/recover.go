@@ -36,11 +36,9 @@ func (c *call) recoverAll(ctx context.Context, chosen []render.Unit) error {
 	if err != nil {
 		return err
 	}
-	cli, err := c.find()
-	if err != nil {
+	if c.pulumi, err = c.find(); err != nil {
 		return err
 	}
-	c.pulumi = terse{cli, func(string) bool { return false }}
 	for _, name := range c.names {
 		if !slices.ContainsFunc(chosen, func(u render.Unit) bool { return u.Name == name }) {
 			chosen = append(chosen, render.Unit{Fleet: c.name, Name: name})

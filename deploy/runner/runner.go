@@ -151,7 +151,10 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 			newReporter(c.name, stdout, stderr, true).tell(Event{Event: "failed", Error: err.Error()})
 		}
 	}()
-	c.find = sync.OnceValues(func() (auto.PulumiCommand, error) { return findPulumi(ctx) })
+	c.find = sync.OnceValues(func() (auto.PulumiCommand, error) {
+		cli, err := findPulumi(ctx)
+		return terse{cli, c.isDeployed}, err
+	})
 	if c.verb == "preview" || c.verb == "up" {
 		go func() { _, _ = c.find() }()    // it starts two processes, while this one renders
 		defer func() { _, _ = c.find() }() // and none of them outlives it

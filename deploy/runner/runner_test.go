@@ -75,11 +75,7 @@ func TestThroughARing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var names []string
-		for _, u := range chosen {
-			names = append(names, u.Name)
-		}
-		if got := strings.Join(names, " "); got != want {
+		if got := names(chosen); got != want {
 			t.Errorf("%q: got %s, want %s", through, got, want)
 		}
 	}

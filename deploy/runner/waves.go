@@ -57,9 +57,6 @@ func (c *call) apply(ctx context.Context, chosen, all []render.Unit) (err error)
 	if c.pulumi, err = c.find(); err != nil {
 		return err
 	}
-	c.pulumi = terse{c.pulumi, func(stack string) bool {
-		return c.verb == "up" && c.deployed[strings.TrimPrefix(stack, c.name+".")] != ""
-	}}
 
 	var outcomes []outcome
 	var stop error
