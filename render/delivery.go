@@ -224,7 +224,7 @@ func healthy(version, kind, expression string) []kustomize.CustomHealthCheck {
 func stageOf(o Object) string {
 	kind := o.GetObjectKind().GroupVersionKind().Kind
 	switch {
-	case guards[kind]:
+	case boundKinds[kind]:
 		return stageBounds
 	case kind == "ConfigMap" && o.GetName() == releaseName, rank(kind) > rank("Job"),
 		kind == "Certificate" && o.GetLabels()["app.kubernetes.io/component"] == "edge":

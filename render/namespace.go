@@ -76,9 +76,9 @@ func (s scope) grant(name, component, app string, to rbacv1.Subject, rules ...rb
 	}
 }
 
-// guards are the kinds that keep a tenant in its bounds. The tenant's own deploy identity may look at them
+// boundKinds are the kinds that keep a tenant in its bounds. The tenant's own deploy identity may look at them
 // and change none.
-var guards = map[string]bool{
+var boundKinds = map[string]bool{
 	"Namespace": true, "ResourceQuota": true, "LimitRange": true, "NetworkPolicy": true,
 	"ServiceAccount": true, "Role": true, "RoleBinding": true,
 }
@@ -94,7 +94,7 @@ func (s scope) deployer(objects []Object, to rbacv1.Subject, more ...rbacv1.Poli
 			continue
 		}
 		list := change
-		if guards[gvk.Kind] {
+		if boundKinds[gvk.Kind] {
 			list = look
 		}
 		if plural := resourceOf(gvk.Kind); !slices.Contains(list[gvk.Group], plural) {

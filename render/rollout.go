@@ -81,12 +81,6 @@ func shrunk(path string, before, after any) string {
 // A Date is a day, such as "2026-12-31".
 type Date string
 
-// after tells whether the day is over, in UTC.
-func (d Date) after(now time.Time) bool {
-	day, err := time.Parse(time.DateOnly, string(d))
-	return err != nil || !now.Before(day.AddDate(0, 0, 1))
-}
-
 // An Acknowledgement lets a change cost what it costs. Without it gen diff fails, and deploying and destroying
 // refuse to lose data. It is reviewed like any other line, and is taken out again when it has done its work.
 type Acknowledgement struct {
@@ -109,7 +103,7 @@ type Exception struct {
 	Until Date
 }
 
-var dataObject = regexp.MustCompile(`^([a-z0-9.-]+/)?[A-Z][A-Za-z0-9]*/[a-z0-9.:-]+$`)
+var objectAddress = regexp.MustCompile(`^([a-z0-9.-]+/)?[A-Z][A-Za-z0-9]*/[a-z0-9.:-]+$`)
 
 // Line is how tenants/ writes the acknowledgement.
 func (a Acknowledgement) Line() string {
@@ -117,7 +111,10 @@ func (a Acknowledgement) Line() string {
 }
 
 // Holds tells whether the acknowledgement still holds on the day of now.
-func (a Acknowledgement) Holds(now time.Time) bool { return !a.Until.after(now) }
+func (a Acknowledgement) Holds(now time.Time) bool {
+	day, err := time.Parse(time.DateOnly, string(a.Until))
+	return err == nil && now.Before(day.AddDate(0, 0, 1))
+}
 
 // Acknowledges tells whether the fleet takes this loss of the object on the day of now.
 func (f *Fleet) Acknowledges(object string, loss Loss, now time.Time) bool {
@@ -160,7 +157,7 @@ func (f *Fleet) validateRollout(c *checker) {
 	}
 	for i, a := range f.Acknowledged {
 		at := c.at("acknowledged").item(i)
-		if !dataObject.MatchString(a.Object) {
+		if !objectAddress.MatchString(a.Object) {
 			at.at("object").invalid(a.Object, "must be namespace/Kind/name, such as acme/StatefulSet/cache, or Kind/name where the kind has no namespace")
 		}
 		if a.Loss != Deleted && a.Loss != Replaced && a.Loss != Isolation {

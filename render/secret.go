@@ -110,8 +110,8 @@ func (e FromEnvironment) lowerSecret(sc scope, s secret) []Object {
 	return s.annotated(func(k secretKey) string { return "environment:" + prefix + k.variable })
 }
 
-// secretPrefix begins the annotations that say where a Secret's values come from.
-const secretPrefix = "secret.tenantry.dev/"
+// SecretPrefix begins the annotations that say where a Secret's values come from.
+const SecretPrefix = "secret.tenantry.dev/"
 
 // annotated is the Secret without data, and with the word of its source for each key.
 func (s secret) annotated(source func(secretKey) string) []Object {
@@ -126,7 +126,7 @@ func (s secret) annotated(source func(secretKey) string) []Object {
 		if k.template == "" {
 			word = source(k)
 		}
-		o.Annotations[secretPrefix+k.name] = word
+		o.Annotations[SecretPrefix+k.name] = word
 	}
 	return []Object{o}
 }

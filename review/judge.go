@@ -256,7 +256,7 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 		return ruling{reason: "nothing that runs is made of it"}
 	case "annotations":
 		switch {
-		case strings.HasPrefix(key, "secret.tenantry.dev/"):
+		case strings.HasPrefix(key, render.SecretPrefix):
 			return ruling{verdict: Interruption, reason: "the value is another one: what still has the old one fails until it is made anew"}
 		case strings.HasPrefix(key, "pulumi.com/"):
 			return ruling{verdict: Interruption, reason: "it changes how deploying treats the object"}

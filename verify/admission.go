@@ -10,7 +10,6 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tenantry/tenantry/render"
@@ -126,8 +125,7 @@ func enforced(s *subject) []Finding {
 		}
 	}
 	var findings []Finding
-	told := map[string]bool{}
-	left := guardedKinds
+	left := slices.Clone(guardedKinds)
 	for i := range s.Units {
 		u := &s.Units[i]
 		for _, o := range u.Objects {
@@ -135,13 +133,12 @@ func enforced(s *subject) []Finding {
 			if !ok || !slices.ContainsFunc(guardedKinds, func(g guarded) bool { return g.by(p) }) {
 				continue
 			}
-			f := e.flaw(u, o, p)
-			if f != nil && strings.HasSuffix(p.Name, ".tenantry.dev") { // others are not counted on
+			f, ours := e.flaw(u, o, p), strings.HasSuffix(p.Name, ".tenantry.dev")
+			if f != nil && ours { // others are not counted on
 				findings = append(findings, s.finding("admission/enforced", f.unit.Name, f.object, f.field, f.message, f.remedy))
-				told[p.Name] = true
 			}
-			if f == nil || told[p.Name] {
-				left = slices.DeleteFunc(slices.Clone(left), func(g guarded) bool { return g.by(p) })
+			if f == nil || ours {
+				left = slices.DeleteFunc(left, func(g guarded) bool { return g.by(p) })
 			}
 		}
 	}
@@ -228,8 +225,11 @@ func policiesDeclared(s *subject) []Finding {
 		declared := Object{Object: want}
 		found := false
 		for _, u := range s.Units {
+			if u.Name != render.PlatformUnit {
+				continue
+			}
 			for _, o := range u.Objects {
-				if u.Name != render.PlatformUnit || o.ID() != declared.ID() {
+				if o.ID() != declared.ID() {
 					continue
 				}
 				found = true
@@ -312,9 +312,7 @@ func namespacesAdmit(s *subject) []Finding {
 // placesOf is where an ExternalSecret takes values from, as <store>:<key>, by the field that says so.
 func placesOf(o Object) map[string]string {
 	places := map[string]string{}
-	if w, ok := o.Object.(*unstructured.Unstructured); ok && w.GroupVersionKind().Group == "external-secrets.io" && w.GetKind() == "ExternalSecret" {
-		var e externalSecret
-		convert(w, &e)
+	if e, ok := externalSecretOf(o); ok {
 		for i, d := range e.Spec.Data {
 			places[fmt.Sprintf("spec.data[%d].remoteRef.key", i)] = e.Spec.Store.Name + ":" + d.RemoteRef.Key
 		}

@@ -59,14 +59,13 @@ func (s stretch) plus(t stretch) stretch {
 
 // routes are all of a state.
 type routes struct {
-	all     map[route]stretch
-	pods    map[[2]string]bool // namespace and name of those that are there
-	tenants map[string]bool
-	units   map[string]bool
+	all   map[route]stretch
+	pods  map[[2]string]bool // namespace and name of those that are there
+	units map[string]bool
 }
 
 func (n *network) routes(r *Reachability) routes {
-	p := routes{map[route]stretch{}, map[[2]string]bool{}, map[string]bool{}, map[string]bool{}}
+	p := routes{map[route]stretch{}, map[[2]string]bool{}, map[string]bool{}}
 	for _, u := range n.fleet.Units {
 		p.units[u.Name] = true
 	}
@@ -81,9 +80,6 @@ func (n *network) routes(r *Reachability) routes {
 	}
 	for _, s := range r.Senders {
 		senders := s.Tenants
-		for _, t := range s.Tenants {
-			p.tenants[t] = true
-		}
 		if len(senders) == 0 {
 			senders = []string{cmp.Or(s.Namespace, s.Addresses)}
 		}

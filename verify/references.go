@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/render"
 )
 
 // A link is what one object says of another in its own namespace.
@@ -48,7 +50,7 @@ func there(u *Unit) map[string][]string {
 				keys = append(keys, key)
 			}
 			for annotation := range w.Annotations {
-				if key, is := strings.CutPrefix(annotation, sourcePrefix); is {
+				if key, is := strings.CutPrefix(annotation, render.SecretPrefix); is {
 					keys = append(keys, key)
 				}
 			}

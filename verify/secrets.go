@@ -10,8 +10,6 @@ import (
 	"github.com/tenantry/tenantry/render"
 )
 
-const sourcePrefix = "secret.tenantry.dev/"
-
 // sourcesOf lists where the values of a Secret come from, which no two tenants may share.
 func sourcesOf(fleet string, o Object) []word {
 	var sources []word
@@ -21,7 +19,7 @@ func sourcesOf(fleet string, o Object) []word {
 	switch w := o.Object.(type) {
 	case *corev1.Secret:
 		for key, text := range w.Annotations {
-			if !strings.HasPrefix(key, sourcePrefix) {
+			if !strings.HasPrefix(key, render.SecretPrefix) {
 				continue
 			}
 			switch kind, rest, _ := strings.Cut(text, ":"); kind {
@@ -37,11 +35,10 @@ func sourcesOf(fleet string, o Object) []word {
 			}
 		}
 	case *unstructured.Unstructured:
-		if gvk := w.GroupVersionKind(); gvk.Group+"/"+gvk.Kind != "external-secrets.io/ExternalSecret" {
+		e, ok := externalSecretOf(o)
+		if !ok {
 			return nil
 		}
-		var e externalSecret
-		convert(w, &e)
 		for i, d := range e.Spec.Data {
 			add("place "+d.RemoteRef.Key+" in "+e.Spec.Store.Name, "spec.data[%d].remoteRef", i)
 		}
@@ -75,6 +72,15 @@ type externalSecret struct {
 			} `json:"extract"`
 		} `json:"dataFrom"`
 	} `json:"spec"`
+}
+
+// externalSecretOf reads an ExternalSecret; ok is false for what is none.
+func externalSecretOf(o Object) (e externalSecret, ok bool) {
+	w, ok := o.Object.(*unstructured.Unstructured)
+	if ok = ok && w.GroupVersionKind().GroupKind().String() == "ExternalSecret.external-secrets.io"; ok {
+		convert(w, &e)
+	}
+	return e, ok
 }
 
 func secretsShared(s *subject) []Finding {

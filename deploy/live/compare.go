@@ -24,9 +24,6 @@ import (
 // manager is who applies golden files.
 const manager = "tenantry"
 
-// keyAnnotation begins the annotations by which a golden Secret names the keys that it has once it is applied.
-const keyAnnotation = "secret.tenantry.dev/"
-
 var (
 	secrets  = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	secret   = schema.GroupKind{Kind: "Secret"}
@@ -305,7 +302,7 @@ func (x *comparison) keys() {
 	}
 	wanted := map[string]bool{}
 	for name := range x.golden.GetAnnotations() {
-		key, ok := strings.CutPrefix(name, keyAnnotation)
+		key, ok := strings.CutPrefix(name, render.SecretPrefix)
 		if !ok {
 			continue
 		}

@@ -20,10 +20,6 @@ import (
 	"github.com/tenantry/tenantry/render"
 )
 
-// keyAnnotation begins the annotations by which a golden Secret says where the value of each key comes
-// from; see render.SecretSource for their grammar.
-const keyAnnotation = "secret.tenantry.dev/"
-
 // MasterKey is the variable that holds the key from which generated values are derived: 32 bytes in
 // base64. Whoever has it can make every generated password again, which is how a lost state is rebuilt.
 const MasterKey = "TENANTRY_MASTER_KEY"
@@ -71,7 +67,7 @@ func (f *filler) fill(unit render.Unit) (map[string]map[string]string, error) {
 func (f *filler) secret(annotations map[string]string, lacking map[string]bool) (map[string]string, error) {
 	values, templates := map[string]string{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(annotations)) {
-		key, ours := strings.CutPrefix(name, keyAnnotation)
+		key, ours := strings.CutPrefix(name, render.SecretPrefix)
 		if !ours {
 			continue
 		}

@@ -34,6 +34,7 @@ import (
 
 	"github.com/tenantry/tenantry/deploy/live"
 	"github.com/tenantry/tenantry/local/cluster"
+	"github.com/tenantry/tenantry/local/clustertest"
 	"github.com/tenantry/tenantry/local/operators"
 	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/tenants"
@@ -62,20 +63,13 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{units: append(slices.DeleteFunc(all, func(u render.Unit) bool { return u.Fleet != fleet }), extraUnit(t))}
-	options := cluster.Options{Contexts: []string{fleet}, Progress: t.Output()}
+	options := cluster.Options{Contexts: []string{fleet}}
 	for _, f := range fleets {
 		if f.Name == fleet {
 			options.Nodes = cluster.Nodes(f)
 		}
 	}
-	if w.cluster, err = cluster.Start(t.Context(), options); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.cluster.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	w.cluster = clustertest.Start(t, options)
 	t.Setenv("KUBECONFIG", w.cluster.Kubeconfig())
 	config := w.cluster.Config()
 	config.WarningHandler = rest.NoWarnings{}

@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	"github.com/tenantry/tenantry/local/cluster"
-	"github.com/tenantry/tenantry/local/crds"
+	"github.com/tenantry/tenantry/local/clustertest"
 	"github.com/tenantry/tenantry/local/placeholder"
 	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/tenants"
@@ -66,21 +66,11 @@ func TestGolden(t *testing.T) {
 func newWorld(t *testing.T, fleet render.Fleet, units []render.Unit) *world {
 	t.Helper()
 	w := &world{fleet: fleet, objects: readGolden(t, fleet, units)}
-	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(fleet), Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := crds.Install(t.Context(), c.Config()); err != nil {
-		t.Fatal(err)
-	}
+	c := clustertest.WithDefinitions(t, cluster.Options{Nodes: cluster.Nodes(fleet)})
 	w.cluster = c
 	config := c.Config()
 	config.WarningHandlerWithContext = recorder{}
+	var err error
 	if w.client, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/tenantry/tenantry/deploy/runner"
 	"github.com/tenantry/tenantry/local/build"
 	"github.com/tenantry/tenantry/local/cluster"
-	"github.com/tenantry/tenantry/local/crds"
+	"github.com/tenantry/tenantry/local/clustertest"
 	"github.com/tenantry/tenantry/local/operators"
 	"github.com/tenantry/tenantry/local/placeholder"
 	"github.com/tenantry/tenantry/render"
@@ -92,19 +92,9 @@ type world struct {
 // newWorld starts a control plane for a fleet, with everything but the fleet.
 func newWorld(t testing.TB, s *suite, fleet render.Fleet) *world {
 	t.Helper()
-	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(fleet), Contexts: []string{fleet.Name}, Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := crds.Install(t.Context(), c.Config()); err != nil {
-		t.Fatal(err)
-	}
+	c := clustertest.WithDefinitions(t, cluster.Options{Nodes: cluster.Nodes(fleet), Contexts: []string{fleet.Name}})
 	w := &world{suite: s, cluster: c}
+	var err error
 	config := c.Config()
 	config.WarningHandler = rest.NoWarnings{}
 	if w.client, err = kubernetes.NewForConfig(config); err != nil {

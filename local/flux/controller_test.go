@@ -36,7 +36,7 @@ import (
 
 	"github.com/tenantry/tenantry/local/build"
 	"github.com/tenantry/tenantry/local/cluster"
-	"github.com/tenantry/tenantry/local/crds"
+	"github.com/tenantry/tenantry/local/clustertest"
 	"github.com/tenantry/tenantry/local/operators"
 	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/tenants"
@@ -64,18 +64,7 @@ func TestController(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: cluster.Nodes(fleet), Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := crds.Install(t.Context(), c.Config()); err != nil {
-		t.Fatal(err)
-	}
+	c := clustertest.WithDefinitions(t, cluster.Options{Nodes: cluster.Nodes(fleet)})
 	w := &world{}
 	if w.client, err = kubernetes.NewForConfig(c.Config()); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/tenantry/tenantry/local/build"
 	"github.com/tenantry/tenantry/local/cluster"
+	"github.com/tenantry/tenantry/local/clustertest"
 	"github.com/tenantry/tenantry/local/placeholder"
 )
 
@@ -48,15 +49,7 @@ func (w *merged) start(t *testing.T) {
 	if w.path, err = build.Path(t.Context(), t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.Start(t.Context(), cluster.Options{Contexts: []string{"prod"}, Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := clustertest.Start(t, cluster.Options{Contexts: []string{"prod"}})
 	if w.client, err = kubernetes.NewForConfig(c.Config()); err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func Environment(units []render.Unit) (map[string]string, error) {
 				}
 			}
 			for annotation, source := range secret.Annotations {
-				key, ours := strings.CutPrefix(annotation, "secret.tenantry.dev/")
+				key, ours := strings.CutPrefix(annotation, render.SecretPrefix)
 				variable, environment := strings.CutPrefix(source, "environment:")
 				if !ours || !environment {
 					continue

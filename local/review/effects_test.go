@@ -32,7 +32,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tenantry/tenantry/local/cluster"
-	"github.com/tenantry/tenantry/local/crds"
+	"github.com/tenantry/tenantry/local/clustertest"
 	"github.com/tenantry/tenantry/review"
 )
 
@@ -66,18 +66,7 @@ type world struct {
 // takes a new object with it, and holds what package review foresees against what happens. No operator runs here: of
 // custom resources it is what their definitions say, their rules of transition included.
 func TestEffects(t *testing.T) {
-	c, err := cluster.Start(t.Context(), cluster.Options{Nodes: []cluster.Node{}, Progress: t.Output()}) // no pod runs
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := crds.Install(t.Context(), c.Config()); err != nil {
-		t.Fatal(err)
-	}
+	c := clustertest.WithDefinitions(t, cluster.Options{Nodes: []cluster.Node{}}) // no pod runs
 	config := c.Config()
 	config.WarningHandler = rest.NoWarnings{}
 	client, err := kubernetes.NewForConfig(config)
