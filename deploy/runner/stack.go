@@ -261,7 +261,7 @@ func privateHome(dir string) (string, error) {
 	}
 	private := filepath.Join(dir, "home")
 	return private, errors.Join(
-		os.MkdirAll(plugins, 0o700), //nolint:gosec // the user's own variable names the user's own folder
+		os.MkdirAll(plugins, 0o700),
 		os.Mkdir(private, 0o700),
 		os.Symlink(plugins, filepath.Join(private, "plugins")),
 		os.WriteFile(filepath.Join(private, "logs"), nil, 0o600),
