@@ -26,9 +26,9 @@ const (
 	totalLines = 2000
 )
 
-// Check compares a golden directory with what the fleets render and returns the differences as a unified
+// Check compares a golden directory with what the fleets render, and returns that and the differences as a unified
 // diff (-golden +rendered), shortened where it is very long; empty when there are none. It writes nothing.
-func Check(dir string, fleets []render.Fleet) (string, error) {
+func Check(dir string, fleets []render.Fleet) (rendered []render.Unit, diff string, err error) {
 	return check(context.Background(), dir, fleets)
 }
 
@@ -40,7 +40,7 @@ func runCheck(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	text, err := check(ctx, filepath.Join(module, golden), c.fleets)
+	_, text, err := check(ctx, filepath.Join(module, golden), c.fleets)
 	if err != nil {
 		return err
 	}
@@ -51,12 +51,12 @@ func runCheck(ctx context.Context, c *call) error {
 	return nil
 }
 
-func check(ctx context.Context, dir string, fleets []render.Fleet) (string, error) {
-	units, err := units(ctx, filepath.Dir(dir), fleets)
-	if err != nil {
-		return "", err
+func check(ctx context.Context, dir string, fleets []render.Fleet) (rendered []render.Unit, diff string, err error) {
+	if rendered, err = units(ctx, filepath.Dir(dir), fleets); err != nil {
+		return nil, "", err
 	}
-	return difference(dir, golden, goldenFiles(units), true)
+	diff, err = difference(dir, golden, goldenFiles(rendered), true)
+	return rendered, diff, err
 }
 
 // difference is how a generated directory differs from what the files say. name is what it is called.

@@ -55,7 +55,7 @@ func units(t testing.TB, fleets ...render.Fleet) []render.Unit {
 }
 
 func TestGolden(t *testing.T) {
-	diff, err := gen.Check(golden, Fleets())
+	_, diff, err := gen.Check(golden, Fleets())
 	if err != nil {
 		t.Fatal(err)
 	}

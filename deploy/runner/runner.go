@@ -131,6 +131,7 @@ type call struct {
 	report   *reporter
 	cluster  *live.Cluster
 	deployed map[string]string                  // digests by unit
+	ask      func() (map[string]string, error)  // the cluster for them, once
 	find     func() (auto.PulumiCommand, error) // Pulumi's CLI, looked for once
 	pulumi   auto.PulumiCommand
 }
@@ -155,9 +156,18 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 		cli, err := findPulumi(ctx)
 		return terse{cli, c.isDeployed}, err
 	})
-	if c.verb == "preview" || c.verb == "up" {
-		go func() { _, _ = c.find() }()    // it starts two processes, while this one renders
-		defer func() { _, _ = c.find() }() // and none of them outlives it
+	open := sync.OnceValues(func() (*live.Cluster, error) { return live.Open(c.name) })
+	c.ask = sync.OnceValues(func() (map[string]string, error) {
+		cluster, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return cluster.Deployed(ctx)
+	})
+	if c.verb == "preview" || c.verb == "up" { // while this process renders
+		go func() { _, _ = c.ask() }()
+		go func() { _, _ = c.find() }()    // it starts two processes
+		defer func() { _, _ = c.find() }() // and none of them outlives this one
 	}
 	all, err := reviewed(golden, fleets)
 	if err != nil {
@@ -180,7 +190,7 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 			return err
 		}
 	}
-	if c.cluster, err = live.Open(c.name); err != nil {
+	if c.cluster, err = open(); err != nil {
 		return err
 	}
 	switch c.verb {
@@ -196,14 +206,14 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 
 // reviewed is every unit as it is rendered, if that is what golden/ holds.
 func reviewed(golden string, fleets []render.Fleet) ([]render.Unit, error) {
-	difference, err := gen.Check(golden, fleets)
+	rendered, difference, err := gen.Check(golden, fleets)
 	if err != nil {
 		return nil, err
 	}
 	if difference != "" {
 		return nil, errors.New("golden/ is not what the code renders, so what would be applied was not reviewed: run make gen, and have the change reviewed")
 	}
-	return render.Units(fleets)
+	return rendered, nil
 }
 
 // stateBeside is the folder state/ beside golden/.

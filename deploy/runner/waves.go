@@ -27,7 +27,7 @@ type outcome struct {
 
 // apply previews or applies the units, wave after wave.
 func (c *call) apply(ctx context.Context, chosen, all []render.Unit) (err error) {
-	if c.deployed, err = c.cluster.Deployed(ctx); err != nil {
+	if c.deployed, err = c.ask(); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.deployed)) {

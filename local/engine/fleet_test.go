@@ -54,14 +54,14 @@ func (s spec) fleets() []render.Fleet {
 	return []render.Fleet{f}
 }
 
-// copies is staging with initech alone, many times.
+// copies is staging with initech alone, many times, and with room for them.
 func copies(n int) render.Fleet {
 	fleets := tenants.Fleets()
 	f := fleets[slices.IndexFunc(fleets, func(f render.Fleet) bool { return f.Name == "staging" })]
 	initech := f.Tenants[slices.IndexFunc(f.Tenants, func(t render.Tenant) bool { return t.Name == "initech" })]
 	edge := initech.Edge.(render.Ingress)
 	edge.Certificate = render.Issued{} // the Secret of another has no value that kubectl could apply
-	f.Name, f.Rings, f.Tenants = trial, nil, nil
+	f.Name, f.Rings, f.Tenants, f.Cluster.Pools = trial, nil, nil, nil
 	for i := range n {
 		initech.Name = fmt.Sprintf("copy-%03d", i)
 		edge.Host = initech.Name + ".example.com"
