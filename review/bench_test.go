@@ -76,8 +76,8 @@ func between(before, after map[string][]byte) review.States {
 	return s
 }
 
-// BenchmarkCompare reviews changes of a fleet of 1,000 tenants: one tenant's image, everybody's, and a label on
-// every object.
+// BenchmarkCompare reviews changes of a fleet of 1,000 tenants: one tenant's image, everybody's, a label on every object,
+// what one tenant's pods may reach, and what everybody's may.
 func BenchmarkCompare(b *testing.B) {
 	fleet := many(1000)
 	before := filesOf(b, fleet)
@@ -86,14 +86,23 @@ func BenchmarkCompare(b *testing.B) {
 	for i := range all.Tenants {
 		all.Tenants[i].API.Image += "9"
 	}
-	every := map[string][]byte{}
-	for name, text := range before {
-		every[name] = []byte(strings.ReplaceAll(string(text), "managed-by: tenantry", "managed-by: nobody"))
+	edited := func(in, old, new string) map[string][]byte {
+		after := map[string][]byte{}
+		for name, text := range before {
+			if strings.Contains(name, in) {
+				text = bytes.ReplaceAll(text, []byte(old), []byte(new))
+			}
+			after[name] = text
+		}
+		return after
 	}
 	for _, row := range []struct {
 		name  string
 		after map[string][]byte
-	}{{"one", filesOf(b, one)}, {"images", filesOf(b, all)}, {"everything", every}} {
+	}{{"one", filesOf(b, one)}, {"images", filesOf(b, all)}, {"labels", edited("", "managed-by: tenantry", "managed-by: nobody")},
+		{"policy", edited("tenant-0500/networkpolicy-", "port: 443", "port: 444")},
+		{"policies", edited("/networkpolicy-", "port: 443", "port: 444")},
+	} {
 		b.Run(row.name, func(b *testing.B) {
 			states := between(before, row.after)
 			b.ReportAllocs()

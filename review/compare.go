@@ -215,15 +215,15 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 			f.Removed = append(f.Removed, p.name)
 		}
 	}
-	changes, weigh, mistakes := make([][]*single, len(units)), make([]bool, len(units)), make([]error, len(units))
+	changes, stakes, mistakes := make([][]*single, len(units)), make([]stake, len(units)), make([]error, len(units))
 	each(len(units), func(i int) {
 		p := units[i]
 		switch from := renamed[p]; {
 		case from != nil && p.is:
 			changes[i], mistakes[i] = s.renamedUnit(set, from, p)
-			weigh[i] = true
+			stakes[i].certain = true
 		case from == nil:
-			changes[i], weigh[i], mistakes[i] = s.compareUnit(set, p)
+			changes[i], stakes[i], mistakes[i] = s.compareUnit(set, p)
 		}
 	})
 	if err := errors.Join(mistakes...); err != nil {
@@ -235,8 +235,12 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 		}
 	}
 	all := slices.Concat(changes...)
-	if slices.Contains(weigh, true) || len(all) > 0 && s.picksByVersion(units) {
-		before, after, unread, err := s.load(name, units, declared)
+	facts := verify.Facts{}
+	if declared != nil && len(all) > 0 {
+		facts = verify.FactsOf(declared)
+	}
+	if s.matters(units, facts, stakes) {
+		before, after, unread, err := s.load(name, units, facts)
 		if err != nil {
 			return Fleet{}, nil, err
 		}
@@ -247,21 +251,27 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 	return f, all, nil
 }
 
-// compareUnit compares the objects of one unit. weigh says that the whole fleet has to be evaluated.
-func (s States) compareUnit(set *schema.Set, p *unitPair) (changes []*single, weigh bool, err error) {
+// compareUnit compares the objects of one unit.
+func (s States) compareUnit(set *schema.Set, p *unitPair) (changes []*single, all stake, err error) {
 	before, after, err := s.parse(p)
 	if err != nil {
-		return nil, false, err
+		return nil, stake{}, err
 	}
 	for _, m := range matchObjects(before.changed, after.changed) {
 		c := change(set, p, m.before, m.after)
 		if c == nil {
 			continue
 		}
-		weigh = weigh || weighs(m.before, m.after, c.Fields)
+		st := weigh(m.before, m.after, c.Fields)
+		all.certain = all.certain || st.certain
+		for _, label := range st.labels {
+			if !slices.Contains(all.labels, label) {
+				all.labels = append(all.labels, label)
+			}
+		}
 		changes = append(changes, c)
 	}
-	return changes, weigh, nil
+	return changes, all, nil
 }
 
 // change is the change of one object; nil when there is none.
@@ -585,12 +595,9 @@ func shifted(fleet string, changes []*single, shifts []shift) []*single {
 	return changes
 }
 
-// load reads a whole fleet as it is before and after. What has not changed is read once.
-func (s States) load(name string, units []*unitPair, declared *render.Fleet) (before, after *verify.Fleet, unread []shift, err error) {
-	facts := verify.Facts{}
-	if declared != nil {
-		facts = verify.FactsOf(declared)
-	}
+// load reads a fleet as it is before and after, without what has not changed and lets nothing happen. What has not changed
+// is read once.
+func (s States) load(name string, units []*unitPair, facts verify.Facts) (before, after *verify.Fleet, unread []shift, err error) {
 	before, after = &verify.Fleet{Name: name, Facts: facts}, &verify.Fleet{Name: name, Facts: facts}
 	mistakes := make([]error, len(units))
 	loaded, left := make([][2]verify.Unit, len(units)), make([][]shift, len(units))
@@ -609,6 +616,9 @@ func (s States) load(name string, units []*unitPair, declared *render.Fleet) (be
 			mistakes[i] = errors.Join(mistakes[i], err)
 		}
 		for _, file := range p.same {
+			if kind, _, _ := strings.Cut(file, "-"); verify.Idle(kind) {
+				continue
+			}
 			text, err := s.Read(path.Join(p.fleet, p.name, file))
 			if err != nil {
 				mistakes[i] = errors.Join(mistakes[i], fmt.Errorf("reading the objects: %w", err))

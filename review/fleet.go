@@ -10,49 +10,92 @@ import (
 	"github.com/tenantry/tenantry/verify"
 )
 
-// weighs tells whether a change of an object can change what anything in the fleet reaches or may do, so that the
-// whole fleet has to be evaluated.
-func weighs(before, after *object, fields []Field) bool {
-	o := cmp.Or(after, before)
-	switch o.GroupKind().String() {
-	case "NetworkPolicy.networking.k8s.io", "Role.rbac.authorization.k8s.io", "RoleBinding.rbac.authorization.k8s.io",
-		"ClusterRole.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io", "Namespace":
-		return true
-	}
-	pods := podAt[o.Kind]
-	if pods == "" && o.Group != "postgresql.cnpg.io" && o.Group != "cert-manager.io" && effects[o.GroupKind().String()] != nil {
-		return false
-	}
-	if before == nil || after == nil || before.id() != after.id() {
-		return o.Kind != "Job" || before == nil || after == nil
-	}
-	return slices.ContainsFunc(fields, func(f Field) bool {
-		return strings.Contains(f.Path, "emplate.metadata.labels") && !strings.HasSuffix(f.Path, "["+versionLabel+"]") || strings.Contains(f.Path, "inheritedMetadata") ||
-			strings.Contains(f.Path, ".ports") || strings.Contains(f.Path, "hostNetwork") || strings.Contains(f.Path, "serviceAccount") ||
-			pods == "" && !strings.HasPrefix(f.Path, "spec.postgresql") && strings.Contains(f.Path, "emplate")
-	})
+// A stake is how changes bear on what anything in the fleet reaches or may do.
+type stake struct {
+	certain bool     // they may change it, so that it has to be evaluated
+	labels  []string // they may if anything picks pods or namespaces by one of these
 }
 
-// versionLabel changes with every image. No policy that render makes picks pods by it.
-const versionLabel = "app.kubernetes.io/version"
+// weigh is the stake of a change of one object.
+func weigh(before, after *object, fields []Field) stake {
+	o := cmp.Or(after, before)
+	kind := o.GroupKind().String()
+	rules := slices.Contains([]string{
+		"NetworkPolicy.networking.k8s.io", "Role.rbac.authorization.k8s.io", "RoleBinding.rbac.authorization.k8s.io",
+		"ClusterRole.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io",
+	}, kind)
+	pods := podAt[o.Kind] != ""
+	known := effects[kind] != nil && o.Group != "postgresql.cnpg.io" && o.Group != "cert-manager.io"
+	switch {
+	case !rules && !pods && known && kind != "Namespace":
+		return stake{}
+	case before == nil, after == nil, before.id() != after.id() && o.Kind != "Job": // a Job has another name for every content
+		return stake{certain: true}
+	}
+	var s stake
+	for _, f := range fields {
+		_, label, labels := strings.Cut(f.Path, "emplate.metadata.labels")
+		if !labels {
+			_, label, labels = strings.Cut(f.Path, "inheritedMetadata.labels")
+		}
+		own := strings.HasPrefix(f.Path, "metadata")
+		if own && (kind == "Namespace" || strings.HasPrefix(kind, "ClusterRole.")) { // one is picked by its labels, the other aggregated
+			_, label, labels = strings.Cut(f.Path, "metadata.labels")
+		}
+		switch {
+		case labels && label != "" && !rules && !strings.Contains(label, `"`):
+			s.labels = append(s.labels, strings.Trim(label, "[.]"))
+		case labels, rules && !own,
+			strings.Contains(f.Path, "inheritedMetadata"), strings.Contains(f.Path, ".ports"), strings.Contains(f.Path, "hostNetwork"), strings.Contains(f.Path, "serviceAccount"),
+			!pods && !own && !strings.HasPrefix(f.Path, "spec.postgresql") && strings.Contains(f.Path, "emplate"):
+			s.certain = true
+		}
+	}
+	return s
+}
 
-// picksByVersion tells whether a policy of the fleet picks pods by their version all the same. Of files that do not
+// matters tells whether the fleet has to be evaluated, of which all stakes are given.
+func (s States) matters(units []*unitPair, facts verify.Facts, stakes []stake) bool {
+	var keys []string
+	for _, st := range stakes {
+		if st.certain {
+			return true
+		}
+		for _, label := range st.labels {
+			if !slices.Contains(keys, label) {
+				keys = append(keys, label)
+			}
+		}
+	}
+	return len(keys) > 0 && (slices.ContainsFunc(keys, facts.Picks) || s.picks(units, keys))
+}
+
+// picks tells whether a policy of the fleet picks pods or namespaces by one of the labels, or may. Of files that do not
 // change, those are read that are not named after another kind.
-func (s States) picksByVersion(units []*unitPair) bool {
-	others := map[string]bool{}
+func (s States) picks(units []*unitPair, labels []string) bool {
+	picks := func(text []byte) bool {
+		switch {
+		case !bytes.Contains(text, []byte("NetworkPolicy")):
+			return false
+		case bytes.ContainsAny(text, "\\&*"): // it may say so in other words
+			return true
+		}
+		if _, spec, found := bytes.Cut(text, []byte("\nspec:")); found {
+			text = spec
+		}
+		return slices.ContainsFunc(labels, func(label string) bool { return bytes.Contains(text, []byte(label)) })
+	}
+	kinds := map[string]bool{}
 	for kind := range effects {
 		kind, _, _ = strings.Cut(kind, ".")
-		others[strings.ToLower(kind)] = kind != "NetworkPolicy"
-	}
-	picks := func(text []byte) bool {
-		return bytes.Contains(text, []byte("NetworkPolicy")) && bytes.Contains(text, []byte(versionLabel))
+		kinds[strings.ToLower(kind)] = true
 	}
 	found := make([]bool, len(units))
 	each(len(units), func(i int) {
 		p := units[i]
 		found[i] = slices.ContainsFunc(p.files, func(f File) bool { return picks(f.Before) || picks(f.After) }) ||
 			slices.ContainsFunc(p.same, func(file string) bool {
-				if kind, _, _ := strings.Cut(file, "-"); others[kind] {
+				if kind, _, _ := strings.Cut(file, "-"); kind != "networkpolicy" && kinds[kind] {
 					return false
 				}
 				text, err := s.Read(path.Join(p.fleet, p.name, file))

@@ -10,6 +10,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/apis/kustomize"
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
+	"github.com/google/go-cmp/cmp"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -75,11 +76,48 @@ func (n *tally) breakAll(t *testing.T, f Fleet, ways []breakage) {
 			for _, way := range ways {
 				broken := o.Object.(kruntime.Object).DeepCopyObject().(render.Object)
 				if way.change(u, broken) {
-					n.expect(t, around.with(u.Name, o.File, broken), way, u.Name+"/"+o.File)
+					with := around.with(u.Name, o.File, broken)
+					n.expect(t, with, way, u.Name+"/"+o.File)
+					if strings.HasPrefix(way.rule, "identity/") {
+						n.idle(t, with, with.active(u.Name, o.File), u.Name+"/"+o.File+": "+way.how)
+					}
 				}
 			}
 		}
 	}
+}
+
+// idle holds what is found in a fleet, but for what is about idle objects, against what is without them.
+func (n *tally) idle(t *testing.T, whole, active Fleet, what string) {
+	t.Helper()
+	there := map[string]bool{}
+	for _, u := range active.Units {
+		for _, o := range u.Objects {
+			there[u.Name+"/"+o.File] = true
+		}
+	}
+	want, got := found(n.rules, whole), found(n.rules, active)
+	for rule, list := range want {
+		want[rule] = slices.DeleteFunc(list, func(f Finding) bool { return !there[f.Unit+"/"+f.File] })
+	}
+	maps.DeleteFunc(want, func(_ string, list []Finding) bool { return len(list) == 0 })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: without what is idle, another is found:\n%s", what, diff)
+	}
+}
+
+// active is the fleet with one file and those that are not idle.
+func (f Fleet) active(unit, file string) Fleet {
+	out := f
+	out.Units = nil
+	for _, u := range f.Units {
+		u.Objects = slices.DeleteFunc(slices.Clone(u.Objects), func(o Object) bool {
+			kind, _, _ := strings.Cut(o.File, "-")
+			return Idle(kind) && (u.Name != unit || o.File != file)
+		})
+		out.Units = append(out.Units, u)
+	}
+	return out
 }
 
 func (n *tally) expect(t *testing.T, f Fleet, way breakage, where string) {

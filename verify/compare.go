@@ -24,6 +24,17 @@ type Shift struct {
 	Text  string   // in words
 }
 
+// Idle tells of a kind, in lower case, that its objects need not be in either of two states that are compared, as far
+// as they are the same in both: no rule of the network or of identities looks at one for the sake of another object.
+func Idle(kind string) bool {
+	return slices.Contains([]string{
+		"backendtrafficpolicy", "configmap", "database", "dnsendpoint", "externalsecret", "gateway", "gatewayclass", "httproute",
+		"horizontalpodautoscaler", "ingress", "limitrange", "listenerset", "persistentvolumeclaim", "poddisruptionbudget", "podmonitor",
+		"priorityclass", "prometheusrule", "resourcequota", "runtimeclass", "scheduledbackup", "secret", "service", "servicemonitor",
+		"storageclass", "validatingadmissionpolicy", "validatingadmissionpolicybinding",
+	}, kind)
+}
+
 // Differ compares two states of a fleet, of which the facts are set. What belongs to a unit that is new is a gain only
 // as far as a rule finds fault with it: nobody has used it yet.
 func Differ(before, after *Fleet) Difference {

@@ -76,6 +76,15 @@ var (
 	public = everyAddress.minus(private)
 )
 
+// Picks tells whether an end of a flow is picked by a label.
+func (f *Facts) Picks(label string) bool {
+	by := func(s *metav1.LabelSelector) bool {
+		_, equals := s.MatchLabels[label]
+		return equals || slices.ContainsFunc(s.MatchExpressions, func(r metav1.LabelSelectorRequirement) bool { return r.Key == label })
+	}
+	return slices.ContainsFunc(f.Flows, func(fl Flow) bool { return by(&fl.From.Pods) || by(&fl.To.Pods) })
+}
+
 // FactsOf is what the values of a fleet say, before anything is rendered of them. They have been validated.
 func FactsOf(f *render.Fleet) Facts {
 	facts := Facts{APIServers: parsed(f.Cluster.APIServers)}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -325,6 +327,25 @@ func TestSabotage(t *testing.T) {
 		// No one edit opens a path between tenants, which takes both ends.
 		if caught[r.ID] == 0 && r.ID != "network/host-network" && r.ID != "network/cross-tenant" {
 			t.Errorf("%s caught nothing", r.ID)
+		}
+	}
+}
+
+// TestIdle takes each policy away: who reaches whom is the same without what is idle.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	for _, fleet := range examples(t) {
+		for _, u := range fleet.Units {
+			for _, o := range u.Objects {
+				if _, ok := o.Object.(*networkingv1.NetworkPolicy); !ok {
+					continue
+				}
+				whole := fleet.with(u.Name, o.File, nil)
+				active := whole.active(u.Name, o.File)
+				if diff := cmp.Diff(Reach(&whole), Reach(&active), cmpopts.IgnoreUnexported(Reached{})); diff != "" {
+					t.Errorf("%s/%s/%s: another is reached:\n%s", fleet.Name, u.Name, o.File, diff)
+				}
+			}
 		}
 	}
 }
