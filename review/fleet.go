@@ -120,6 +120,7 @@ func evaluate(before, after *verify.Fleet) (shifts []shift, was, is *verify.Reac
 	if len(changed) == 0 {
 		return nil, nil, nil
 	}
+	suspects := suspectsOf(changed)
 	type place struct{ unit, object string }
 	texts := map[place][]string{}
 	lists := []struct {
@@ -133,7 +134,7 @@ func evaluate(before, after *verify.Fleet) (shifts []shift, was, is *verify.Reac
 		clear(texts)
 		var order []place
 		for _, s := range list.of {
-			o := blamed(changed, s)
+			o := suspects.blamed(s)
 			at := place{o.unit, o.id}
 			if texts[at] == nil {
 				order = append(order, at)
@@ -198,25 +199,42 @@ func changedObjects(before, after *verify.Fleet) []changedObject {
 	return list
 }
 
-// blamed is the changed object that a shift comes of: the one whose rule lets it, or else what most likely does.
-func blamed(changed []changedObject, s verify.Shift) changedObject {
-	rank := func(o changedObject) int {
-		unit := slices.Index(s.Units, o.unit)
-		switch {
-		case unit >= 0 && slices.Contains(s.Files, o.file):
-			return 0 + unit
-		case unit >= 0 && o.kind == "NetworkPolicy":
-			return 10 + unit
-		case unit >= 0 && podAt[o.kind] != "":
-			return 20 + unit
-		case unit >= 0 && o.kind == "Namespace":
-			return 30 + unit
-		case unit >= 0:
-			return 40 + unit
-		case o.kind == "NetworkPolicy" || o.kind == "Namespace":
-			return 50
-		}
-		return 60
+// suspects are the changed objects of a fleet that a shift may come of.
+type suspects struct {
+	all    []changedObject
+	byUnit map[string][]changedObject
+}
+
+func suspectsOf(changed []changedObject) suspects {
+	s := suspects{changed, map[string][]changedObject{}}
+	for _, o := range changed {
+		s.byUnit[o.unit] = append(s.byUnit[o.unit], o)
 	}
-	return slices.MinFunc(changed, func(a, b changedObject) int { return cmp.Compare(rank(a), rank(b)) })
+	return s
+}
+
+// blamed is the one that a shift comes of: the one whose rule lets it, or else what most likely does.
+func (s suspects) blamed(shift verify.Shift) changedObject {
+	var near []changedObject
+	for _, unit := range shift.Units {
+		near = append(near, s.byUnit[unit]...)
+	}
+	if len(near) == 0 {
+		i := slices.IndexFunc(s.all, func(o changedObject) bool { return o.kind == "NetworkPolicy" || o.kind == "Namespace" })
+		return s.all[max(i, 0)]
+	}
+	rank := func(o changedObject) int {
+		switch {
+		case slices.Contains(shift.Files, o.file):
+			return 0
+		case o.kind == "NetworkPolicy":
+			return 1
+		case podAt[o.kind] != "":
+			return 2
+		case o.kind == "Namespace":
+			return 3
+		}
+		return 4
+	}
+	return slices.MinFunc(near, func(a, b changedObject) int { return cmp.Compare(rank(a), rank(b)) })
 }

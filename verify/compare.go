@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 )
@@ -38,13 +39,48 @@ func Idle(kind string) bool {
 // Differ compares two states of a fleet, of which the facts are set. What belongs to a unit that is new is a gain only
 // as far as a rule finds fault with it: nobody has used it yet.
 func Differ(before, after *Fleet) Difference {
-	b, a := newNetwork(before), newNetwork(after)
-	d := Difference{Before: b.reach(), After: a.reach()}
-	old, now := b.routes(&d.Before), a.routes(&d.After)
-	accessB, accessA := newAccess(before), newAccess(after)
-	d.Gains = slices.Concat(now.beyond(old, "now reaches"), rightsBeyond(accessA, accessB, before, "may now"), newFaults(before, after, b, a, accessB, accessA))
-	d.Losses = slices.Concat(old.common(now).beyond(now, "no longer reaches"), rightsBeyond(accessB, accessA, after, "may no longer"))
+	b, a := &state{Fleet: before}, &state{Fleet: after}
+	together(b.evaluate, a.evaluate)
+	d := Difference{Before: b.reaches, After: a.reaches}
+	together(func() {
+		d.Gains = slices.Concat(a.routes.beyond(b.routes, "now reaches"), rightsBeyond(a.access, b.access, before, "may now"), newFaults(b, a))
+	}, func() {
+		d.Losses = slices.Concat(b.routes.common(a.routes).beyond(a.routes, "no longer reaches"), rightsBeyond(b.access, a.access, after, "may no longer"))
+	})
 	return d
+}
+
+// A state is a fleet and what it lets happen.
+type state struct {
+	*Fleet
+	access  *access
+	reaches Reachability
+	routes  routes
+	faults  []Finding
+}
+
+func (s *state) evaluate() {
+	n := newNetwork(s.Fleet)
+	s.access, s.reaches = newAccess(s.Fleet), n.reach()
+	s.routes = n.routes(&s.reaches)
+	on := &subject{Fleet: s.Fleet, network: n, access: s.access, pods: templatesOf(s.Fleet)}
+	for _, rule := range slices.Concat(networkRules, identityRules) {
+		switch {
+		case rule.ID == "network/dead-policy", rule.ID == "network/closed": // they open nothing
+		case len(s.Facts.Flows) == 0 && slices.Contains(undeclared, rule.ID):
+		default:
+			s.faults = append(s.faults, rule.check(on)...)
+		}
+	}
+}
+
+// together calls all at once and waits for them.
+func together(calls ...func()) {
+	var wait sync.WaitGroup
+	for _, call := range calls {
+		wait.Go(call)
+	}
+	wait.Wait()
 }
 
 // A route leads from pods of one name, or addresses, to others.
@@ -349,34 +385,21 @@ func single(rule rbacv1.PolicyRule) func(yield func(rbacv1.PolicyRule) bool) {
 
 // undeclared are the rules that hold a fleet against its facts. Without facts they find fault with everything.
 var undeclared = []string{
-	"identity/token", "identity/undeclared", "network/api-server", "network/inside", "network/internet", "network/metadata", "network/platform",
+	"identity/delivery", "identity/token", "identity/undeclared", "network/api-server", "network/inside", "network/internet", "network/metadata", "network/platform",
 }
 
 // newFaults are what the rules of the network and of identities find after and did not find before.
-func newFaults(before, after *Fleet, networkB, networkA *network, accessB, accessA *access) []Shift {
-	find := func(f *Fleet, n *network, a *access) []Finding {
-		s := &subject{Fleet: f, network: n, access: a, pods: templatesOf(f)}
-		var list []Finding
-		for _, rule := range slices.Concat(networkRules, identityRules) {
-			switch {
-			case rule.ID == "network/dead-policy", rule.ID == "network/closed": // they open nothing
-			case len(f.Facts.Flows) == 0 && slices.Contains(undeclared, rule.ID):
-			default:
-				list = append(list, rule.check(s)...)
-			}
-		}
-		return list
-	}
+func newFaults(before, after *state) []Shift {
 	type key struct{ rule, unit, object, message string }
 	known := map[key]bool{}
 	units := func(f Finding) []string { return append([]string{f.Unit}, f.Alike...) }
-	for _, f := range find(before, networkB, accessB) {
+	for _, f := range before.faults {
 		for _, unit := range units(f) {
 			known[key{f.Rule, unit, f.Object, f.Message}] = true
 		}
 	}
 	var shifts []Shift
-	for _, f := range find(after, networkA, accessA) {
+	for _, f := range after.faults {
 		for _, unit := range units(f) {
 			if !known[key{f.Rule, unit, f.Object, f.Message}] {
 				shifts = append(shifts, Shift{Units: []string{unit}, Files: []string{f.File}, Text: f.Message + " (" + f.Rule + ")"})
