@@ -18,7 +18,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help effects gen check verify score up test testdeploy e2e path browser typescript fuzz bench benchapply lint vuln fmt tidy release
+.PHONY: help effects gen check verify score up test testdeploy e2e browser typescript fuzz bench benchapply lint vuln fmt tidy release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,7 @@ test: ## run the tests of the root module (RACE= where there is no C compiler)
 testdeploy: ## run the tests of deploy/, which compile Pulumi's SDK
 	go -C deploy test ./...
 
-e2e: ## apply, change, break and mend fleets on a real control plane (the first time compiles Kubernetes and Pulumi: half an hour)
+e2e: ## apply, change, break, mend and merge on a real control plane (the first time compiles Kubernetes and Pulumi: half an hour)
 	@go -C local run . build >/dev/null
 	go -C local test -count=1 -p 1 -timeout 20m -skip '^TestEngine$$' ./...
 	go -C local test -count=1 -timeout 30m -parallel 4 -v -run '^TestEngine$$' ./engine | grep -v '^ *=== '
@@ -56,9 +56,6 @@ benchapply: ## measure deploying against kubectl (ten minutes; see docs/performa
 
 browser: ## hold the page and the comment of a review against a real browser (needs Chromium or Chrome)
 	go -C local/browser test -count=1 ./...
-
-path: ## go the way of a change to a real control plane by the workflows' own steps (5 minutes; not part of CI yet)
-	go -C local test -tags path -count=1 -timeout 30m -run TestMerge ./path
 
 effects: ## hold the verdicts of reviews against a real API server, field by field (it has not run to its end yet; not part of CI)
 	go -C local test -tags effects -count=1 -timeout 60m -run TestEffects ./review

@@ -1,5 +1,3 @@
-//go:build path
-
 package path_test
 
 import (
