@@ -213,7 +213,7 @@ func testFailures(t *testing.T, w *world) {
 		r.set("KUBECONFIG", valid)
 		r.mends(t, "expired")
 	})
-	t.Run("a policy that refuses one object", func(t *testing.T) {
+	t.Run("a webhook that refuses one object", func(t *testing.T) {
 		r := w.repository(t, trial, spec{Tenants: map[string][]string{"policed": nil}})
 		mend := w.refuse(t, "policed")
 		got := r.run(t, "up", "policed")

@@ -2,13 +2,17 @@ package engine_test
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionv1 "k8s.io/api/admission/v1"
+	registrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -119,47 +123,56 @@ func checkTable(t *testing.T, r result, want ...string) {
 // refusal is what the API server says of what refuse refuses.
 const refusal = "no such thing on a Monday"
 
-// refuse makes the API server refuse every new Deployment in a namespace until mend is called, by a policy that it
-// evaluates where it would ask a webhook.
+// refuse makes the API server refuse every new Deployment in a namespace until mend is called.
 func (w *world) refuse(t *testing.T, namespace string) (mend func()) {
 	t.Helper()
-	return w.police(t, namespace, admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}}, admissionv1.Validation{Message: refusal},
+	return w.police(t, namespace, registrationv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}},
+		func([]byte) string { return refusal },
 		func(ctx context.Context, namespace string) error {
 			_, err := w.client.AppsV1().Deployments(namespace).Create(ctx, tool("probe"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		})
 }
 
-// police makes the API server refuse to create a resource in a namespace until mend is called, though not to preview
-// that. create tries to, elsewhere.
-func (w *world) police(t *testing.T, namespace string, resource admissionv1.Rule, refused admissionv1.Validation, create func(context.Context, string) error) (mend func()) {
+// police makes the API server refuse to create a resource in a namespace, though not to preview that, until mend is
+// called: it asks a webhook, which says why of an object. create tries to, elsewhere.
+func (w *world) police(t *testing.T, namespace string, resource registrationv1.Rule, says func(object []byte) string, create func(context.Context, string) error) (mend func()) {
 	t.Helper()
-	policies := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
-	bindings := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
-	name := "refuse-in-" + namespace
 	probed := "probe-" + namespace // the other one may not be there yet
 	if _, err := w.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: probed}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	refused.Expression = fmt.Sprintf("request.namespace != %q && (request.namespace != %q || request.dryRun)", probed, namespace)
-	_, err := policies.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
-		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
-			Operations: []admissionv1.OperationType{admissionv1.Create}, Rule: resource,
-		}}}},
-		Validations: []admissionv1.Validation{refused},
-	}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = bindings.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-		PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
-	}}, metav1.CreateOptions{})
+	hook := httptest.NewTLSServer(http.HandlerFunc(func(to http.ResponseWriter, from *http.Request) {
+		var asked admissionv1.AdmissionReview
+		if err := json.NewDecoder(from.Body).Decode(&asked); err != nil || asked.Request == nil {
+			http.Error(to, "this is no review", http.StatusBadRequest)
+			return
+		}
+		answer := admissionv1.AdmissionReview{TypeMeta: asked.TypeMeta, Response: &admissionv1.AdmissionResponse{UID: asked.Request.UID}}
+		if asked.Request.Namespace == namespace && *asked.Request.DryRun {
+			answer.Response.Allowed = true
+		} else {
+			answer.Response.Result = &metav1.Status{Message: says(asked.Request.Object.Raw)}
+		}
+		_ = json.NewEncoder(to).Encode(answer)
+	}))
+	t.Cleanup(hook.Close)
+	hooks := w.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	name := "refuse-in-" + namespace
+	_, err := hooks.Create(t.Context(), &registrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name}, Webhooks: []registrationv1.ValidatingWebhook{{
+		Name:                    name + ".example.com",
+		ClientConfig:            registrationv1.WebhookClientConfig{URL: &hook.URL, CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: hook.Certificate().Raw})},
+		Rules:                   []registrationv1.RuleWithOperations{{Operations: []registrationv1.OperationType{registrationv1.Create}, Rule: resource}},
+		MatchConditions:         []registrationv1.MatchCondition{{Name: "there", Expression: fmt.Sprintf("request.namespace in [%q, %q]", namespace, probed)}},
+		SideEffects:             new(registrationv1.SideEffectClassNone),
+		AdmissionReviewVersions: []string{"v1"},
+	}}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func(ctx context.Context) error {
 		if err := create(ctx, probed); err == nil || !strings.Contains(err.Error(), name) {
-			return fmt.Errorf("the policy is not in force: %w", err)
+			return fmt.Errorf("the webhook is not asked: %w", err)
 		}
 		return nil
 	})
@@ -170,7 +183,7 @@ func (w *world) police(t *testing.T, namespace string, resource admissionv1.Rule
 		}
 		mended = true
 		ctx := context.WithoutCancel(t.Context())
-		if err := errors.Join(bindings.Delete(ctx, name, metav1.DeleteOptions{}), policies.Delete(ctx, name, metav1.DeleteOptions{})); err != nil {
+		if err := hooks.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, func(ctx context.Context) error { return create(ctx, probed) })

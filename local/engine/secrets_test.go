@@ -5,15 +5,18 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	registrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -39,8 +42,14 @@ func (s *suite) remember(t *testing.T, name string, o *unstructured.Unstructured
 // echo has the API server say what it refuses, as it has the values of a Secret: in base64.
 func (r *repository) echo(t *testing.T, unit string) {
 	t.Helper()
-	rule := admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}}
-	says := admissionv1.Validation{MessageExpression: `"no such keys: " + object.data.map(key, object.data[key]).join(", ")`}
+	rule := registrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}}
+	says := func(object []byte) string {
+		var secret struct{ Data map[string]string }
+		if err := json.Unmarshal(object, &secret); err != nil {
+			return err.Error()
+		}
+		return "no such keys: " + strings.Join(slices.Sorted(maps.Values(secret.Data)), ", ")
+	}
 	mend := r.police(t, unit, rule, says, func(ctx context.Context, namespace string) error {
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, StringData: map[string]string{"key": "probe"}}
 		_, err := r.client.CoreV1().Secrets(namespace).Create(ctx, secret, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
