@@ -430,7 +430,8 @@ func titles(alike []Change) string {
 	return title(string(alike[0].Action)) + " " + someCode(objects, 50)
 }
 
-// diff is the fields of a change as lines of a diff, the worst first where not all are shown.
+// diff is the fields of a change as lines of a diff, the worst first where not all are shown. Fields beside one another that
+// change alike have their values once, below them.
 func (c Change) diff() []string {
 	fields := c.Fields
 	if len(fields) > mostFields {
@@ -439,8 +440,12 @@ func (c Change) diff() []string {
 		fields = fields[:mostFields]
 	}
 	var lines []string
-	for _, f := range fields {
+	for i, f := range fields {
 		lines = append(lines, "  "+f.Path)
+		own := func(f Field) bool { return f.Differs || f.Reason != "" && f.Reason != c.Reason }
+		if i+1 < len(fields) && !own(f) && !own(fields[i+1]) && fields[i+1].Before == f.Before && fields[i+1].After == f.After {
+			continue
+		}
 		if f.Reason != "" && f.Reason != c.Reason {
 			lines = append(lines, "  # "+f.Verdict.String()+": "+f.Reason)
 		}

@@ -252,11 +252,17 @@ func (p route) inWords(verb string, rest stretch) string {
 	}
 	what := rest.traffic.String()
 	if len(rest.areas) > 0 {
-		var parts []string
+		var alike []area // one of each traffic
 		for _, a := range rest.areas {
-			if part := rangesOf(a.addresses) + " " + a.traffic.String(); !slices.Contains(parts, part) {
-				parts = append(parts, part)
+			if i := slices.IndexFunc(alike, func(b area) bool { return a.traffic.equal(b.traffic) }); i >= 0 {
+				alike[i].addresses = alike[i].addresses.union(a.addresses)
+			} else {
+				alike = append(alike, a)
 			}
+		}
+		var parts []string
+		for _, a := range alike {
+			parts = append(parts, rangesOf(a.addresses)+" "+a.traffic.String())
 		}
 		what = strings.Join(parts, ", ")
 	}
