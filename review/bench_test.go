@@ -86,11 +86,11 @@ func BenchmarkCompare(b *testing.B) {
 	for i := range all.Tenants {
 		all.Tenants[i].API.Image += "9"
 	}
-	edited := func(in, old, new string) map[string][]byte {
+	edited := func(in, is, becomes string) map[string][]byte {
 		after := map[string][]byte{}
 		for name, text := range before {
 			if strings.Contains(name, in) {
-				text = bytes.ReplaceAll(text, []byte(old), []byte(new))
+				text = bytes.ReplaceAll(text, []byte(is), []byte(becomes))
 			}
 			after[name] = text
 		}
@@ -99,7 +99,10 @@ func BenchmarkCompare(b *testing.B) {
 	for _, row := range []struct {
 		name  string
 		after map[string][]byte
-	}{{"one", filesOf(b, one)}, {"images", filesOf(b, all)}, {"labels", edited("", "managed-by: tenantry", "managed-by: nobody")},
+	}{
+		{"one", filesOf(b, one)},
+		{"images", filesOf(b, all)},
+		{"labels", edited("", "managed-by: tenantry", "managed-by: nobody")},
 		{"policy", edited("tenant-0500/networkpolicy-", "port: 443", "port: 444")},
 		{"policies", edited("/networkpolicy-", "port: 443", "port: 444")},
 	} {
