@@ -123,7 +123,7 @@ var rules = func() map[string]*rule {
 // autoscaler does otherwise where spec.replicas is given.
 var (
 	podDefaults = map[string]any{
-		"dnsPolicy": "ClusterFirst", "enableServiceLinks": true, "schedulerName": "default-scheduler", "serviceAccountName": "default",
+		"dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler",
 		"terminationGracePeriodSeconds": int64(30), "hostNetwork": false, "hostPID": false, "hostIPC": false,
 		"volumes.*.secret.defaultMode": int64(420), "volumes.*.configMap.defaultMode": int64(420),
 		"volumes.*.projected.defaultMode": int64(420), "volumes.*.downwardAPI.defaultMode": int64(420),

@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	"github.com/tenantry/tenantry/render"
+	"github.com/tenantry/tenantry/verify/schema"
 )
 
 // An Effect is what an API server and Pulumi's provider do when an object becomes another. A later one is worse than
@@ -154,6 +153,10 @@ func writtenOtherwise(before, after *object, fields []Field) []Field {
 
 // effectOf is the effect of one field that differs.
 func effectOf(before, after *object, f *Field) Effect {
+	set, err := kinds()
+	if err != nil {
+		return Refused
+	}
 	known, ok := effects[after.GroupKind().String()]
 	at := steps(f.Path)
 	switch {
@@ -167,22 +170,25 @@ func effectOf(before, after *object, f *Field) Effect {
 		return Refused
 	case frozen(after) && (at[0] == "data" || at[0] == "binaryData" || at[0] == "stringData"):
 		return Replaces
-	case !described(after.GroupVersionKind, f.Path):
+	case !described(set.Part(after.GroupVersionKind), at):
 		return Replaces // of a version that is not known here
 	}
 	whole := strings.Join(at, ".")
-	effect, longest := InPlace, -1
+	if hollowed(before, after, f) {
+		return Refused
+	}
+	effect, longest := InPlace, ""
 	for prefix, e := range known {
-		if (whole == prefix || strings.HasPrefix(whole, prefix+".")) && len(prefix) > longest {
-			effect, longest = max(e, InPlace), len(prefix)
+		if (whole == prefix || strings.HasPrefix(whole, prefix+".")) && len(prefix) > len(longest) {
+			effect, longest = e, prefix
 		}
 	}
 	for prefix, e := range known {
-		if strings.HasPrefix(prefix, whole+".") { // it is part of what is set or taken out here
-			effect = max(effect, e)
+		if strings.HasPrefix(prefix, whole+".") && e > effect { // it is part of what is set or taken out here
+			effect, longest = e, prefix
 		}
 	}
-	if effect == Refused && (f.Before == "" || f.After == "") && strings.Count(after.Group, ".") > 0 && !strings.HasSuffix(after.Group, ".k8s.io") {
+	if effect == Refused && custom(after) && (value(before.tree, longest) == nil || value(after.tree, longest) == nil) {
 		return InPlace // a definition's rule compares two values
 	}
 	if after.Kind == "PersistentVolumeClaim" && whole == "spec.resources.requests.storage" && (f.After == "" || smaller(f.After, f.Before)) {
@@ -191,26 +197,77 @@ func effectOf(before, after *object, f *Field) Effect {
 	return effect
 }
 
+// custom tells whether a kind is defined in the cluster, and not Kubernetes' own.
+func custom(o *object) bool {
+	return strings.Contains(o.Group, ".") && (!strings.HasSuffix(o.Group, ".k8s.io") || strings.HasPrefix(o.Group, "gateway."))
+}
+
+// hollowed tells whether a field is the last of what it is in.
+func hollowed(before, after *object, f *Field) bool {
+	set, err := kinds()
+	if err != nil || !custom(after) || f.After != "" {
+		return false
+	}
+	at := emptied(set.Part(after.GroupVersionKind).Field("spec"), "spec", before.tree["spec"], after.tree["spec"])
+	return at != "" && strings.HasPrefix(strings.Join(steps(f.Path), ".")+".", at+".")
+}
+
+// emptied is where a custom resource has something no more and says so, with {} or []; empty for nowhere. An API server
+// that applies it makes null of it, and then refuses that, unless a default takes its place.
+func emptied(part schema.Part, at string, before, after any) string {
+	switch b := before.(type) {
+	case map[string]any:
+		a, ok := after.(map[string]any)
+		switch {
+		case !ok || part.Field("matchLabels").Known(): // a selector is one value
+			return ""
+		case len(a) == 0 && len(b) > 0 && part.Default() == nil:
+			return at
+		}
+		for _, name := range slices.Sorted(maps.Keys(b)) {
+			if found := emptied(part.Field(name), at+"."+name, b[name], a[name]); found != "" {
+				return found
+			}
+		}
+	case []any:
+		a, ok := after.([]any)
+		keys, _ := part.Keys()
+		if !ok || keys == nil {
+			return ""
+		}
+		if len(a) == 0 && len(b) > 0 {
+			return at
+		}
+		for _, was := range b {
+			for _, is := range a {
+				w, _ := was.(map[string]any)
+				i, _ := is.(map[string]any)
+				if !slices.ContainsFunc(keys, func(key string) bool { return !same(w[key], i[key]) }) {
+					if found := emptied(part.Item(), at+".*", w, i); found != "" {
+						return found
+					}
+				}
+			}
+		}
+	}
+	return ""
+}
+
 // frozen tells whether a ConfigMap or a Secret is immutable.
 func frozen(o *object) bool {
 	return o.Group == "" && (o.Kind == "ConfigMap" || o.Kind == "Secret") && o.tree["immutable"] == true
 }
 
-// described tells whether the schema of a kind has a field.
-func described(kind schema.GroupVersionKind, path string) bool {
-	set, err := kinds()
-	if err != nil {
-		return false
-	}
-	at := set.Part(kind)
-	for _, s := range steps(path) {
+// described tells whether a schema has a field.
+func described(part schema.Part, at []string) bool {
+	for _, s := range at {
 		if s == "*" {
-			at = at.Item()
+			part = part.Item()
 		} else {
-			at = at.Field(s)
+			part = part.Field(s)
 		}
 	}
-	return at.Known()
+	return part.Known()
 }
 
 // steps takes the path of a field apart; the label or the index of an item is *.

@@ -3,6 +3,7 @@ package review
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,6 +69,8 @@ func TestForesee(t *testing.T) {
 	const claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: a, namespace: a}\nspec:\n  accessModes: [ReadWriteOnce]\n  resources: {requests: {storage: 5Gi}}\n"
 	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: a}\nimmutable: true\ndata: {a: eA==}\n"
 	const set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a, namespace: a}\nspec: {serviceName: a}\n"
+	const pooler = "apiVersion: postgresql.cnpg.io/v1\nkind: Pooler\nmetadata: {name: a, namespace: a}\nspec:\n  cluster: {name: a}\n  pgbouncer: {poolMode: session}\n  deploymentStrategy: {type: Recreate}\n"
+	const monitor = "apiVersion: monitoring.coreos.com/v1\nkind: PodMonitor\nmetadata: {name: a, namespace: a}\nspec:\n  selector: {matchLabels: {a: b}}\n"
 	for _, row := range []struct {
 		before, after string
 		want          Effect
@@ -80,6 +83,13 @@ func TestForesee(t *testing.T) {
 		{secret, "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: a}\ndata: {a: eA==}\n", Refused, "a Secret that is immutable no longer"},
 		{set, "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a, namespace: a}\nspec: {serviceName: a, podManagementPolicy: OrderedReady}\n", Replaces, "a default that is written down: the provider compares texts"},
 		{set, "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a, namespace: a}\nspec: {serviceName: a, brandNew: true}\n", Replaces, "a field that no schema describes"},
+		{set, "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a, namespace: a}\nspec: {serviceName: a, template: {spec: {enableServiceLinks: true}}}\n", Restarts, "a default of pods, which is none of templates"},
+		{pooler, strings.Replace(pooler, "{type: Recreate}", "{type: RollingUpdate}", 1), InPlace, "a custom resource says something else"},
+		{pooler, strings.Replace(pooler, "  deploymentStrategy: {type: Recreate}\n", "", 1), InPlace, "a custom resource no longer says it"},
+		{pooler, strings.Replace(pooler, "{type: Recreate}", "{}", 1), Refused, "a custom resource says nothing, with {}"},
+		{pooler, strings.Replace(pooler, "cluster: {name: a}", "cluster: {}", 1), Refused, "a part of what a rule compares"},
+		{pooler, strings.Replace(pooler, "  cluster: {name: a}\n", "", 1), InPlace, "all of what a rule compares: there is nothing to compare with"},
+		{monitor, strings.Replace(monitor, "{a: b}", "{}", 1), InPlace, "a selector, which is one value"},
 		{"apiVersion: example.com/v1\nkind: Any\nmetadata: {name: a}\nspec: {a: 1}\n", "apiVersion: example.com/v1\nkind: Any\nmetadata: {name: a}\nspec: {a: 2}\n", Replaces, "a kind that nobody knows"},
 	} {
 		got, err := Foresee([]byte(row.before), []byte(row.after))

@@ -66,6 +66,12 @@ func fieldRuling(before, after *object, f *Field) ruling {
 	at := strings.Join(steps(f.Path), ".")
 	effect := effectOf(before, after, f)
 	switch {
+	case effect == Refused && hollowed(before, after, f):
+		r := ruling{verdict: Replacement, reason: "the API server refuses {} and [] where nothing is left, and deploying ends there: leave out what they stand for", refused: true}
+		if render.HoldsData(kind) {
+			r.verdict = DataAtRisk
+		}
+		return r
 	case effect == Refused && render.HoldsData(kind):
 		return ruling{verdict: DataAtRisk, reason: "the API server refuses it: only an object that is made again, without its data, could have it", refused: true}
 	case effect == Refused:
