@@ -34,20 +34,24 @@ func Path(ctx context.Context, progress io.Writer) (string, error) {
 		dirs = append(dirs, filepath.Dir(binary))
 	}
 	if _, err := exec.LookPath(Provider.binary); err != nil {
-		dir, err := plugin()
+		binary, err := ProviderBinary(ctx, progress)
 		if err != nil {
 			return "", err
 		}
-		if dir == "" {
-			binary, err := Provider.Binary(ctx, progress)
-			if err != nil {
-				return "", err
-			}
-			dir = filepath.Dir(binary)
-		}
-		dirs = append(dirs, dir)
+		dirs = append(dirs, filepath.Dir(binary))
 	}
 	return strings.Join(append(dirs, os.Getenv("PATH")), string(filepath.ListSeparator)), nil
+}
+
+// ProviderBinary is the path of a Kubernetes provider: of the one that is installed, else of one that is built.
+func ProviderBinary(ctx context.Context, progress io.Writer) (string, error) {
+	if binary, err := exec.LookPath(Provider.binary); err == nil {
+		return binary, nil
+	}
+	if dir, err := plugin(); err != nil || dir != "" {
+		return filepath.Join(dir, Provider.binary), err
+	}
+	return Provider.Binary(ctx, progress)
 }
 
 // pulumiInstalled tells whether PATH has a command that is new enough.
