@@ -18,7 +18,7 @@ OFFLINE  ?= 0
 
 TOOL := go tool -modfile='$(CURDIR)/tools/go.mod'
 
-.PHONY: help effects gen check verify score up test testdeploy e2e browser typescript fuzz bench benchapply lint vuln fmt tidy release
+.PHONY: help gen check verify score up test testdeploy e2e browser typescript fuzz bench benchapply lint vuln fmt tidy release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,9 +56,6 @@ benchapply: ## measure deploying against kubectl (ten minutes; see docs/performa
 
 browser: ## hold the page and the comment of a review against a real browser (needs Chromium or Chrome)
 	go -C local/browser test -count=1 ./...
-
-effects: ## hold the verdicts of reviews against a real API server, field by field (it has not run to its end yet; not part of CI)
-	go -C local test -tags effects -count=1 -timeout 60m -run TestEffects ./review
 
 typescript: ## type-check the generated TypeScript and run it (needs Node.js 20 and npm)
 	npm ci --prefix config/schema/testdata/typescript --no-audit --no-fund

@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -44,13 +46,17 @@ type schemas struct {
 // plane is built from.
 func readSchemas(t *testing.T) *schemas {
 	t.Helper()
-	list := exec.CommandContext(t.Context(), "go", "-C", "../controlplane", "list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes")
-	list.Env = append(os.Environ(), "GOWORK=off")
-	dir, err := list.Output()
+	download := exec.CommandContext(t.Context(), "go", "-C", "../controlplane", "mod", "download", "-json", "k8s.io/kubernetes")
+	download.Env = append(os.Environ(), "GOWORK=off")
+	out, err := download.Output()
 	if err != nil {
-		t.Fatalf("looking for the module of Kubernetes: %v", err)
+		t.Fatalf("downloading the module of Kubernetes: %v\n%s", err, out)
 	}
-	paths, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "api", "openapi-spec", "v3", "*.json"))
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		t.Fatal(err)
+	}
+	paths, err := filepath.Glob(filepath.Join(module.Dir, "api", "openapi-spec", "v3", "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,25 +66,33 @@ func readSchemas(t *testing.T) *schemas {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var doc struct {
-			Components struct {
-				Schemas map[string]*node `json:"schemas"`
-			} `json:"components"`
-		}
-		if err := json.Unmarshal(data, &doc); err != nil {
+		if err := s.read(data); err != nil {
 			t.Fatalf("%s: %v", path, err)
-		}
-		for name, n := range doc.Components.Schemas {
-			s.components[name] = n
-			if len(n.Kinds) == 1 {
-				s.kinds[schema.GroupVersionKind(n.Kinds[0])] = n
-			}
 		}
 	}
 	if len(s.kinds) == 0 {
 		t.Fatal("no schemas were found")
 	}
 	return s
+}
+
+// read adds a document of OpenAPI.
+func (s *schemas) read(data []byte) error {
+	var doc struct {
+		Components struct {
+			Schemas map[string]*node `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return err
+	}
+	for name, n := range doc.Components.Schemas {
+		s.components[name] = n
+		if len(n.Kinds) == 1 {
+			s.kinds[schema.GroupVersionKind(n.Kinds[0])] = n
+		}
+	}
+	return nil
 }
 
 func (s *schemas) resolve(n *node) *node {
@@ -114,11 +128,16 @@ type mutation struct {
 	values []any
 }
 
-// trees are the ways to do it.
-func (m *mutation) trees(yield func(tree) bool) {
-	for _, v := range m.values {
-		if !yield(m.with(m.path, v, false)) || m.how == "add" && len(m.path) > 2 && !yield(m.with(m.path, v, true)) {
+// trees are the ways to do it: beside what is there, and then instead of what it may exclude.
+func (m *mutation) trees(yield func(alone bool, changed tree) bool) {
+	for _, alone := range []bool{false, true} {
+		if alone && (m.how != "add" || len(m.path) < 3) {
 			return
+		}
+		for _, v := range m.values {
+			if o := m.with(m.path, v, alone); !equality.Semantic.DeepEqual(o, m.tree) && !yield(alone, o) {
+				return
+			}
 		}
 	}
 }
@@ -129,7 +148,7 @@ type tree = map[string]any
 // terms. Of pod templates, which are the same everywhere, a Deployment's is looked at in full.
 func (m *mutator) depth(path []any) int {
 	for i, p := range path[:len(path)-1] {
-		if p == "template" && path[i+1] == "spec" && m.object["kind"] != "Deployment" {
+		if p == "template" && path[i+1] == "spec" && m.tree["kind"] != "Deployment" {
 			return i + 3
 		}
 	}
@@ -137,12 +156,12 @@ func (m *mutator) depth(path []any) int {
 }
 
 // mutations are those of every field of an object: those that it has, and with all those that the schema knows.
-func (s *schemas) mutations(gvk schema.GroupVersionKind, object tree, all bool) []mutation {
-	m := &mutator{schemas: s, object: object, all: all}
-	root := s.resolve(s.kinds[gvk])
+func (s *schemas) mutations(subject *subject) []*mutation {
+	m := &mutator{schemas: s, subject: subject}
+	root := s.resolve(s.kinds[subject.gvk()])
 	for _, name := range slices.Sorted(maps.Keys(root.Properties)) {
 		if name != "apiVersion" && name != "kind" && name != "metadata" && name != "status" {
-			m.visit(s.resolve(root.Properties[name]), object[name], []any{name})
+			m.visit(s.resolve(root.Properties[name]), subject.tree[name], []any{name})
 		}
 	}
 	return m.list
@@ -150,13 +169,12 @@ func (s *schemas) mutations(gvk schema.GroupVersionKind, object tree, all bool) 
 
 type mutator struct {
 	*schemas
-	object tree
-	all    bool
-	list   []mutation
+	*subject
+	list []*mutation
 }
 
 func (m *mutator) add(path []any, how string, values ...any) {
-	m.list = append(m.list, mutation{m, fieldOf(path), how, slices.Clone(path), values})
+	m.list = append(m.list, &mutation{m, fieldOf(path), how, slices.Clone(path), values})
 }
 
 func fieldOf(path []any) string {
@@ -185,6 +203,9 @@ func (m *mutator) visit(n *node, value any, path []any) {
 	case len(n.Properties) > 0:
 		fields, _ := value.(tree)
 		for _, name := range slices.Sorted(maps.Keys(n.Properties)) {
+			if name == "ephemeralContainers" {
+				continue // none are in a template
+			}
 			m.visit(m.resolve(n.Properties[name]), fields[name], append(slices.Clone(path), name))
 		}
 		if present && len(path) > 1 {
@@ -231,7 +252,10 @@ func (m *mutator) visit(n *node, value any, path []any) {
 		}
 		var ways []any
 		for _, v := range m.candidates(item, last(path), nil) {
-			ways = append(ways, []any{v}, append(slices.Clone(items), v))
+			ways = append(ways, []any{v})
+			if present {
+				ways = append(ways, append(slices.Clone(items), v))
+			}
 		}
 		how := "add"
 		if present {
@@ -257,9 +281,9 @@ func last(path []any) string {
 }
 
 // with is the object with a value at a path, nil to take it out. What is missing on the way is made, with what its
-// schema requires; alone leaves out what stands beside the value and is not required.
+// schema requires; alone leaves out what stands beside what is made and is not required.
 func (m *mutator) with(path []any, value any, alone bool) tree {
-	object := clone(m.object).(tree)
+	object := clone(m.tree).(tree)
 	var put func(at any, n *node, path []any) any
 	put = func(at any, n *node, rest []any) any {
 		if len(rest) == 0 {
@@ -276,7 +300,7 @@ func (m *mutator) with(path []any, value any, alone bool) tree {
 		key := rest[0].(string)
 		fields, _ := at.(tree)
 		made := fields == nil
-		if made || alone && len(rest) == 1 {
+		if made || alone && len(rest) < len(path)-1 && (len(rest) == 1 || fields[key] == nil) {
 			kept := fields
 			fields = tree{}
 			for _, name := range n.Required {
@@ -289,11 +313,17 @@ func (m *mutator) with(path []any, value any, alone bool) tree {
 					fields[name] = m.sample(m.resolve(n.Properties[name]), name)
 				}
 			}
+			if made && n.Properties["image"] != nil && n.Properties["terminationMessagePath"] != nil {
+				fields["image"], fields["restartPolicy"] = "example.com/x", "Always" // so that an init container may have probes
+			}
 			for _, name := range []string{"name", "matchLabels"} {
 				if v, ok := kept[name]; ok {
 					fields[name] = v
 				}
 			}
+		}
+		if key == "values" && fields["operator"] != nil {
+			fields["operator"] = "In" // another has none
 		}
 		next := m.resolve(n.Properties[key])
 		if n.Properties[key] == nil {
@@ -339,8 +369,10 @@ var named = map[string][]any{
 	"path": {"/x"}, "mountPath": {"/x"}, "devicePath": {"/x"}, "cidr": {"10.1.0.0/16"}, "port": {int64(81), "http"}, "operator": {"Exists", "In"},
 	"effect": {"NoSchedule"}, "topologyKey": {"kubernetes.io/hostname"}, "storage": {"7Gi"}, "size": {"99Gi"}, "schedule": {"5 5 * * *", "0 5 5 * * *"},
 	"clusterIP": {"None", "10.96.0.77"}, "ip": {"10.1.2.3"}, "protocol": {"UDP"}, "hostname": {"x.example.com"}, "mode": {int64(256), "Strict"},
-	"divisor": {"1"}, "resource": {"limits.cpu"}, "fieldPath": {"metadata.name"}, "type": {"x", "Utilization", "Opaque", "Localhost"}, "whenUnsatisfiable": {"ScheduleAnyway"},
+	"divisor": {"1"}, "resource": {"limits.cpu"}, "fieldPath": {"metadata.name"}, "type": {"x", "Utilization", "Opaque", "Localhost", "Pod"}, "whenUnsatisfiable": {"ScheduleAnyway"},
 	"maxSkew": {int64(2)}, "clusterIPs": {"10.96.0.77"}, "ipFamilies": {"IPv6", "IPv4"}, "apiGroup": {"rbac.authorization.k8s.io"}, "apiVersion": {"v1", "apps/v1"},
+	"serviceAccountName": {"default"}, "except": {"10.1.2.0/24"},
+	"nameservers": {"10.1.2.3"}, "externalIPs": {"10.1.2.3"}, "managedBy": {"example.com/x"}, "finalizers": {"example.com/x"}, "restartPolicy": {"Always"},
 }
 
 // candidates are values of a scalar that are not the one it has.
@@ -376,7 +408,7 @@ func (m *mutator) candidates(n *node, name string, is any) []any {
 		if i, ok := is.(int64); ok {
 			add(i+1, i-1, i*2)
 		}
-		add(int64(1), int64(2), int64(0), int64(70), int64(1000))
+		add(int64(1), int64(2), int64(0), int64(70), int64(1000), int64(3), int64(6), int64(10), int64(30), int64(420), int64(600))
 		if n.Type != "integer" && n.Type != "number" {
 			add("50%", "2Gi", "http")
 		}
@@ -390,6 +422,12 @@ func (m *mutator) candidates(n *node, name string, is any) []any {
 		add(texts...)
 	default:
 		add(tree{"x": "y"}, tree{})
+	}
+	if pattern, err := regexp.Compile(n.Pattern); err == nil && n.Pattern != "" {
+		list = slices.DeleteFunc(list, func(v any) bool {
+			text, ok := v.(string)
+			return ok && !pattern.MatchString(text)
+		})
 	}
 	if len(list) == 0 {
 		list = append(list, "x")

@@ -13,15 +13,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
-	"sigs.k8s.io/yaml"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/tenantry/tenantry/local/build"
+	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/review"
 	"github.com/tenantry/tenantry/verify/schema"
 )
@@ -49,18 +49,14 @@ func TestProvider(t *testing.T) {
 		if published.kinds[s.gvk()] == nil {
 			continue // a custom resource, of which the provider replaces none
 		}
-		before, err := yaml.Marshal(s.tree)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range published.mutations(s.gvk(), s.tree, s.all) {
+		for _, m := range published.mutations(s) {
 			name, done := s.gvk().Kind+" "+m.field, false
-			for changed := range m.trees {
-				if cmp.Equal(changed, s.tree) || len(known.Validate(changed)) > 0 {
+			for _, changed := range m.trees {
+				if len(known.Validate(changed)) > 0 {
 					continue
 				}
 				done = true
-				after, err := yaml.Marshal(changed)
+				after, err := render.Encode(&unstructured.Unstructured{Object: changed})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -68,7 +64,7 @@ func TestProvider(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
-				foreseen, err := review.Foresee(before, after)
+				foreseen, err := review.Foresee(s.text, after)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +108,7 @@ func (engine) Log(context.Context, *pulumirpc.LogRequest) (*emptypb.Empty, error
 // newProvider starts a provider, configured as package runner of deploy configures it.
 func newProvider(t *testing.T, kubeconfig string) *provider {
 	t.Helper()
-	binary, err := build.Provider.Binary(t.Context(), t.Output())
+	binary, err := build.ProviderBinary(t.Context(), t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

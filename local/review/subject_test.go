@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tenantry/tenantry/local/placeholder"
+	"github.com/tenantry/tenantry/render"
 )
 
 const (
@@ -27,6 +28,7 @@ const (
 // A subject is an object that is mutated.
 type subject struct {
 	tree tree // as its golden file has it, under a name of its own
+	text []byte
 	live tree // as an API server has it
 	all  bool // every field that the schema knows, besides those that the object has
 }
@@ -39,6 +41,10 @@ func (s *subject) rename(i int) {
 	metadata["name"] = fmt.Sprintf("%s-%d", strings.ToLower(s.gvk().Kind), i)
 	if _, ok := metadata["namespace"]; ok {
 		metadata["namespace"] = namespace
+	}
+	var err error
+	if s.text, err = render.Encode(&unstructured.Unstructured{Object: s.tree}); err != nil {
+		panic(err)
 	}
 	s.live = clone(s.tree).(tree)
 	if values, ok := s.tree["stringData"].(tree); ok {
