@@ -12,8 +12,9 @@ import (
 	"github.com/tenantry/tenantry/render"
 )
 
-// BenchmarkDiff runs gen diff as a process of its own, over 1,000 tenants of which one changes, all have a new image,
-// and all have a new label on every object: against a git revision, and between two directories.
+// BenchmarkDiff runs gen diff as a process of its own, over 1,000 tenants: of which one has a new image, and all have; all
+// have a new label on every object; and other policies, of one and of all. Against a git revision, and between two
+// directories.
 func BenchmarkDiff(b *testing.B) {
 	module := b.TempDir()
 	b.Chdir(module)

@@ -229,26 +229,28 @@ func (s States) fleet(set *schema.Set, name string, units []*unitPair, declared 
 	if err := errors.Join(mistakes...); err != nil {
 		return Fleet{}, nil, err
 	}
+	var all stake
 	for i, p := range units {
+		all.add(stakes[i])
 		if p.was && p.is && len(changes[i]) > 0 {
 			f.Changed = append(f.Changed, p.name)
 		}
 	}
-	all := slices.Concat(changes...)
+	list := slices.Concat(changes...)
 	facts := verify.Facts{}
-	if declared != nil && len(all) > 0 {
+	if declared != nil && len(list) > 0 {
 		facts = verify.FactsOf(declared)
 	}
-	if s.matters(units, facts, stakes) {
+	if s.matters(units, facts, all) {
 		before, after, unread, err := s.load(name, units, facts)
 		if err != nil {
 			return Fleet{}, nil, err
 		}
 		var shifts []shift
 		shifts, f.Before, f.After = evaluate(before, after)
-		all = shifted(name, all, append(unread, shifts...))
+		list = shifted(name, list, append(unread, shifts...))
 	}
-	return f, all, nil
+	return f, list, nil
 }
 
 // compareUnit compares the objects of one unit.
@@ -262,13 +264,7 @@ func (s States) compareUnit(set *schema.Set, p *unitPair) (changes []*single, al
 		if c == nil {
 			continue
 		}
-		st := weigh(m.before, m.after, c.Fields)
-		all.certain = all.certain || st.certain
-		for _, label := range st.labels {
-			if !slices.Contains(all.labels, label) {
-				all.labels = append(all.labels, label)
-			}
-		}
+		all.add(weigh(m.before, m.after, c.Fields))
 		changes = append(changes, c)
 	}
 	return changes, all, nil

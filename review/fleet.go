@@ -34,18 +34,13 @@ func weigh(before, after *object, fields []Field) stake {
 	}
 	var s stake
 	for _, f := range fields {
-		_, label, labels := strings.Cut(f.Path, "emplate.metadata.labels")
-		if !labels {
-			_, label, labels = strings.Cut(f.Path, "inheritedMetadata.labels")
-		}
+		label, is := labelAt(kind, f.Path)
 		own := strings.HasPrefix(f.Path, "metadata")
-		if own && (kind == "Namespace" || strings.HasPrefix(kind, "ClusterRole.")) { // one is picked by its labels, the other aggregated
-			_, label, labels = strings.Cut(f.Path, "metadata.labels")
-		}
 		switch {
-		case labels && label != "" && !rules && !strings.Contains(label, `"`):
-			s.labels = append(s.labels, strings.Trim(label, "[.]"))
-		case labels, rules && !own,
+		case is && label != "" && !rules:
+			s.labels = append(s.labels, label)
+		case is, rules && !own, // all labels at once, and those that roles are gathered by
+			strings.HasSuffix(f.Path, "emplate"), strings.HasSuffix(f.Path, "emplate.metadata"), strings.HasSuffix(f.Path, "emplate.spec"),
 			strings.Contains(f.Path, "inheritedMetadata"), strings.Contains(f.Path, ".ports"), strings.Contains(f.Path, "hostNetwork"), strings.Contains(f.Path, "serviceAccount"),
 			!pods && !own && !strings.HasPrefix(f.Path, "spec.postgresql") && strings.Contains(f.Path, "emplate"):
 			s.certain = true
@@ -54,20 +49,34 @@ func weigh(before, after *object, fields []Field) stake {
 	return s
 }
 
-// matters tells whether the fleet has to be evaluated, of which all stakes are given.
-func (s States) matters(units []*unitPair, facts verify.Facts, stakes []stake) bool {
-	var keys []string
-	for _, st := range stakes {
-		if st.certain {
-			return true
-		}
-		for _, label := range st.labels {
-			if !slices.Contains(keys, label) {
-				keys = append(keys, label)
-			}
+// labelAt is the label that a field is of what is picked by labels; empty where it is all of them, or no plain one.
+func labelAt(kind, path string) (label string, is bool) {
+	_, label, is = strings.Cut(path, "emplate.metadata.labels")
+	if !is {
+		_, label, is = strings.Cut(path, "inheritedMetadata.labels")
+	}
+	if !is && (kind == "Namespace" || strings.HasPrefix(kind, "ClusterRole.")) {
+		label, is = strings.CutPrefix(path, "metadata.labels")
+	}
+	if strings.Contains(label, `"`) {
+		return "", is
+	}
+	return strings.Trim(label, "[.]"), is
+}
+
+// add makes one stake of two.
+func (s *stake) add(other stake) {
+	s.certain = s.certain || other.certain
+	for _, label := range other.labels {
+		if !slices.Contains(s.labels, label) {
+			s.labels = append(s.labels, label)
 		}
 	}
-	return len(keys) > 0 && (slices.ContainsFunc(keys, facts.Picks) || s.picks(units, keys))
+}
+
+// matters tells whether the fleet has to be evaluated for a stake.
+func (s States) matters(units []*unitPair, facts verify.Facts, all stake) bool {
+	return all.certain || len(all.labels) > 0 && (slices.ContainsFunc(all.labels, facts.Picks) || s.picks(units, all.labels))
 }
 
 // picks tells whether a policy of the fleet picks pods or namespaces by one of the labels, or may. Of files that do not

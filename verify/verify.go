@@ -2,8 +2,9 @@
 // never share, what a pod must never reach.
 //
 // [Load] reads a directory of golden files and [Of] takes them from memory; [Check] holds them against every
-// rule and returns a [Report] for people and for tools. [Differ] compares what two states of a fleet let happen. What cannot be seen in objects, such as the addresses
-// of the API servers and the paths that are meant to be open, is said in [Facts].
+// rule and returns a [Report] for people and for tools. [Differ] compares what two states of a fleet let happen.
+// What cannot be seen in objects, such as the addresses of the API servers and the paths that are meant to be
+// open, is said in [Facts].
 package verify
 
 import (
