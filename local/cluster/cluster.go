@@ -172,7 +172,7 @@ func (c *Cluster) Restart(ctx context.Context, component Component) error {
 }
 
 // Pause makes a component stand still, as a machine or a disk that hangs does: its connections stay open and
-// nobody answers. Resume, Stop and Close end that.
+// nobody answers. It does so in a moment, and maybe not yet when Pause returns. Resume, Stop and Close end that.
 func (c *Cluster) Pause(component Component) error { return c.signal(component, syscall.SIGSTOP) }
 
 // Resume makes a paused component go on.

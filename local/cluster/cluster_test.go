@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -21,16 +22,16 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		// A paused component does not see that it should end, and must not keep Close waiting.
+		// A paused component does not see that it should end, and is made to: it ends by itself, not because
+		// Close loses patience and kills it.
 		if err := c.Pause(Etcd); err != nil {
 			t.Error(err)
 		}
-		begin := time.Now()
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(begin); took > 4*time.Second {
-			t.Errorf("closing took %s", took)
+		if state := c.processes[Etcd].cmd.ProcessState; !state.Exited() {
+			t.Errorf("etcd: %s", state)
 		}
 	}()
 	client, err := kubernetes.NewForConfig(c.Config())
@@ -108,8 +109,14 @@ func TestFailures(t *testing.T) {
 		if err := c.Pause(Etcd); err != nil {
 			t.Fatal(err)
 		}
-		if err := ask("paused"); err == nil {
-			t.Error("there is an answer")
+		// A signal takes effect when the kernel gets to it: for a moment there are answers still.
+		asked := 0
+		err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+			asked++
+			return ask(fmt.Sprintf("paused-%d", asked)) != nil, nil
+		})
+		if err != nil {
+			t.Errorf("there are answers: %v", err)
 		}
 		if err := c.Resume(Etcd); err != nil {
 			t.Fatal(err)
