@@ -33,7 +33,9 @@ func writeStrict(ctx context.Context, dir, minor string) error {
 	}
 	definitions, roots := node{}, map[gvk]any{}
 	for name, schema := range c.schemas {
-		definitions[name] = strict(schema)
+		if definitions[name], err = strict(schema); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		list, _ := schema["x-kubernetes-group-version-kind"].([]any)
 		for _, one := range list {
 			k := one.(node)
@@ -65,7 +67,10 @@ func writeStrict(ctx context.Context, dir, minor string) error {
 		}
 		for _, v := range spec.Versions {
 			if v.Served {
-				schema := strict(v.Schema.OpenAPIV3Schema)
+				schema, err := strict(v.Schema.OpenAPIV3Schema)
+				if err != nil {
+					return fmt.Errorf("%s of %s: %w", spec.Names.Kind, spec.Group, err)
+				}
 				schema["properties"].(node)["metadata"] = node{"$ref": "definitions.json#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
 				roots[gvk{spec.Group, v.Name, spec.Names.Kind}] = schema
 			}
@@ -89,27 +94,9 @@ func writeStrict(ctx context.Context, dir, minor string) error {
 
 // strict is a schema of OpenAPI 3.0 as one of JSON Schema, draft 4, that knows all its fields. Keywords of Kubernetes'
 // own are left out: JSON Schema lets them pass.
-func strict(in node) node {
-	out := node{}
-	for key, value := range in {
+func strict(in node) (node, error) {
+	out, err := rewrite(in, strict, func(out node, key string, value any) error {
 		switch key {
-		case "properties":
-			fields := node{}
-			for name, field := range value.(node) {
-				fields[name] = strict(field.(node))
-			}
-			out[key] = fields
-		case "items", "additionalProperties", "not":
-			out[key] = value
-			if one, ok := value.(node); ok {
-				out[key] = strict(one)
-			}
-		case "allOf", "anyOf", "oneOf":
-			var list []any
-			for _, one := range value.([]any) {
-				list = append(list, strict(one.(node)))
-			}
-			out[key] = list
 		case "$ref":
 			out[key] = "definitions.json#/definitions/" + strings.TrimPrefix(value.(string), "#/components/schemas/")
 		case "description", "default", "example", "externalDocs", "nullable", "title":
@@ -118,6 +105,10 @@ func strict(in node) node {
 				out[key] = value
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if in["nullable"] == true && out["type"] != nil {
 		out["type"] = []any{out["type"], "null"}
@@ -125,5 +116,5 @@ func strict(in node) node {
 	if in["properties"] != nil && in["type"] == "object" && in["additionalProperties"] == nil && in["x-kubernetes-preserve-unknown-fields"] != true {
 		out["additionalProperties"] = false
 	}
-	return out
+	return out, nil
 }

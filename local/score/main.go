@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -111,13 +112,15 @@ func key(said string) string {
 	return strings.Join(words[:2], " ")
 }
 
-// conform returns what kubeconform does not hold for valid. It writes the schemas into dir.
+// conform returns what kubeconform does not hold for valid. It writes the schemas into dir, where it is not there yet.
 func conform(ctx context.Context, dir, minor string, files []string) ([]string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	switch err := os.Mkdir(dir, 0o755); {
+	case err == nil:
+		if out, err := exec.CommandContext(ctx, "go", "run", "./schemas", "-strict", dir, "-minor", minor).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("writing the schemas of Kubernetes %s: %w\n%s", minor, err, out)
+		}
+	case !errors.Is(err, fs.ErrExist):
 		return nil, err
-	}
-	if out, err := exec.CommandContext(ctx, "go", "run", "./schemas", "-strict", dir, "-minor", minor).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("writing the schemas of Kubernetes %s: %w\n%s", minor, err, out)
 	}
 	args := []string{
 		"-strict", "-summary", "-output", "json", "-kubernetes-version", minor + ".0",
