@@ -3,10 +3,31 @@ package review
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/render"
 )
+
+// lacks says what keeps changes from being deployed: "1 change is refused, and 2 acknowledgements are missing".
+func lacks(list []Missing) string {
+	refused, asked := 0, 0
+	for _, m := range list {
+		if m.Line == "" {
+			refused++
+		} else {
+			asked++
+		}
+	}
+	var parts []string
+	if refused > 0 {
+		parts = append(parts, count(refused, "change")+plural(refused, " is", " are")+" refused")
+	}
+	if asked > 0 {
+		parts = append(parts, count(asked, "acknowledgement")+plural(asked, " is", " are")+" missing")
+	}
+	return strings.Join(parts, ", and ")
+}
 
 // acknowledge adds what the changes of one fleet cost: what tenants/ acknowledges, and what it does not. declared is
 // the fleet of tenants/; nil where it has none of this name.

@@ -155,6 +155,10 @@ func (s States) parse(p *unitPair) (before, after *unit, err error) {
 				continue
 			}
 			o.unit = sides[side]
+			if twin := o.unit.find(o.Kind, o.name); twin != nil && twin.Group == o.Group && twin.namespace == o.namespace {
+				mistakes = append(mistakes, &verify.Mistake{File: f.Path, Line: 1, Problem: o.id() + " stands in " + twin.file + " as well: an object has one file"})
+				continue
+			}
 			o.unit.changed = append(o.unit.changed, o)
 		}
 	}
@@ -512,7 +516,7 @@ func (s States) renamedUnit(set *schema.Set, from, to *unitPair) ([]*single, err
 	}
 	for _, m := range matchObjects(asTo, after.changed) {
 		o := cmp.Or(m.after, m.before)
-		c := &single{unit: to.name}
+		c := &single{unit: to.name, address: o.address()}
 		c.Change = Change{
 			Fleet: to.fleet, Units: []string{to.name}, Object: o.id(), File: o.file, Action: Changed,
 			Reason: "it is made anew with the unit: nothing runs under its new name yet",
@@ -528,6 +532,12 @@ func (s States) renamedUnit(set *schema.Set, from, to *unitPair) ([]*single, err
 			}
 			if m.before.id() != o.id() {
 				c.Action, c.From = Renamed, m.before.id()
+			}
+		}
+		if m.after != nil {
+			if opens := opened(cmp.Or(m.before, m.after), m.after, c.Fields); opens != "" {
+				c.ruling = isolates(opens)
+				c.Verdict, c.Reason = c.verdict, c.reason
 			}
 		}
 		changes = append(changes, c)

@@ -201,6 +201,46 @@ func TestCompareUnits(t *testing.T) {
 	if !slices.Contains(told, "prod/trois: Namespace/trois renamed from Namespace/three") || len(told) > 10 {
 		t.Errorf("a tenant under a new name: %q", told)
 	}
+	if len(other.Missing) > 0 {
+		t.Errorf("a new name opens nothing, and %v are asked for", other.Missing)
+	}
+
+	// What a new name hides: two objects that open something, and one that only changes.
+	files := filesOf(t, named("one", "two", "trois"))
+	files = edited(files, "prod/trois/namespace-trois.yaml", replace("enforce: restricted", "enforce: privileged"))
+	files = edited(files, "prod/trois/deployment-api.yaml", replace("      enableServiceLinks: false\n", "      enableServiceLinks: false\n      hostPID: true\n"))
+	files = edited(files, "prod/trois/poddisruptionbudget-api.yaml", replace("maxUnavailable: 1", "maxUnavailable: 2"))
+	hidden := compared(t, three, files)
+	told = nil
+	for _, m := range hidden.Missing {
+		told = append(told, m.Object+" "+m.Loss)
+	}
+	if diff := cmp.Diff([]string{"Namespace/trois Isolation", "trois/Deployment/api Isolation"}, told); diff != "" {
+		t.Errorf("acknowledgements of a tenant under a new name (-want +got):\n%s", diff)
+	}
+}
+
+func TestTwoFilesOfOneObject(t *testing.T) {
+	object := func(name string) []byte {
+		return []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + ", namespace: one}\n")
+	}
+	files := map[string][]byte{"prod/one/configmap-a.yaml": object("a")}
+	for _, row := range []struct {
+		after map[string][]byte
+		want  string
+		why   string
+	}{
+		{map[string][]byte{"prod/one/configmap-a.yaml": object("a"), "prod/one/configmap-b.yaml": object("a")}, "prod/one/configmap-b.yaml:1: ConfigMap/a stands in configmap-a.yaml", "beside one that stays"},
+		{map[string][]byte{"prod/one/configmap-b.yaml": object("z"), "prod/one/configmap-c.yaml": object("z")}, "prod/one/configmap-c.yaml:1: ConfigMap/z stands in configmap-b.yaml", "two new ones"},
+	} {
+		if _, err := review.Compare(between(files, row.after), nil, today); err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: %v", row.why, err)
+		}
+	}
+	moved := map[string][]byte{"prod/one/configmap-b.yaml": files["prod/one/configmap-a.yaml"]}
+	if _, err := review.Compare(between(files, moved), nil, today); err != nil {
+		t.Errorf("a file that is moved: %v", err)
+	}
 }
 
 // fleetsOf is what a report says of fleets, without who reaches whom.

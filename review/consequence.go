@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -116,7 +117,7 @@ func postgresRestart(_, after *object, _ *Field) ruling {
 // reloaded are parameters of PostgreSQL that a running server takes. All others are taken for those that want it
 // started anew.
 var reloaded = []string{
-	"archive_timeout", "autovacuum", "autovacuum_analyze_scale_factor", "autovacuum_analyze_threshold", "autovacuum_naptime", "autovacuum_vacuum_cost_delay",
+	"autovacuum", "autovacuum_analyze_scale_factor", "autovacuum_analyze_threshold", "autovacuum_naptime", "autovacuum_vacuum_cost_delay",
 	"autovacuum_vacuum_cost_limit", "autovacuum_vacuum_scale_factor", "autovacuum_vacuum_threshold", "autovacuum_work_mem", "checkpoint_completion_target",
 	"checkpoint_timeout", "client_min_messages", "deadlock_timeout", "default_statistics_target", "effective_cache_size", "effective_io_concurrency",
 	"hash_mem_multiplier", "idle_in_transaction_session_timeout", "idle_session_timeout", "jit", "lock_timeout", "log_autovacuum_min_duration", "log_checkpoints",
@@ -127,11 +128,16 @@ var reloaded = []string{
 	"wal_sender_timeout", "work_mem",
 }
 
+// durability are parameters of PostgreSQL that decide how much of what is committed survives what.
+var durability = []string{
+	"archive_timeout", "data_checksums", "data_sync_retry", "fsync", "full_page_writes", "ignore_checksum_failure", "synchronous_commit", "zero_damaged_pages",
+}
+
 // parameter rules on a parameter of PostgreSQL.
 func parameter(before, after *object, f *Field) ruling {
 	at := steps(f.Path)
 	switch name := at[len(at)-1]; {
-	case name == "fsync" || name == "full_page_writes" || name == "synchronous_commit" || name == "data_checksums" || name == "parameters":
+	case slices.Contains(durability, name):
 		return ruling{verdict: DataAtRisk, reason: "it decides whether what is committed survives a crash", loss: render.Replaced}
 	case slices.Contains(reloaded, name):
 		return ruling{reason: "PostgreSQL takes it while it runs"}
@@ -159,12 +165,17 @@ func token(_, _ *object, f *Field) ruling {
 }
 
 // rolled rules on data that others read.
-func rolled(_, after *object, _ *Field) ruling {
+func rolled(before, after *object, _ *Field) ruling {
 	if after.name == "tenantry-release" {
 		return ruling{reason: "what the unit is made of is only written down"}
 	}
 	if after.unit != nil && slices.ContainsFunc(after.unit.changed, func(o *object) bool {
-		return o.Kind == "Deployment" || o.Kind == "StatefulSet" || o.Kind == "DaemonSet"
+		if o.Kind != "Deployment" && o.Kind != "StatefulSet" && o.Kind != "DaemonSet" {
+			return false
+		}
+		is, _ := value(o.tree, "spec.template").(map[string]any)
+		was := before.unit.find(o.Kind, o.name)
+		return strings.Contains(flow(is["spec"]), "name: "+after.name) && (was == nil || !same(value(was.tree, "spec.template"), is))
 	}) {
 		return ruling{reason: "what reads it is made anew with it, which is told there"}
 	}
@@ -182,7 +193,7 @@ func admission(_, _ *object, f *Field) ruling {
 	case f.Before == "" && (slices.Contains(at, "validations") && last == "*"), last == "failurePolicy" && f.After == "Fail",
 		last == "validationActions" && strings.Contains(f.After, "Deny"):
 		return ruling{verdict: Interruption, reason: "what it does not admit is refused from now on, new pods included"}
-	case last == "message" || last == "messageExpression" || last == "reason" || slices.Contains(at, "auditAnnotations"):
+	case at[1] == "validations" && (last == "message" || last == "messageExpression" || last == "reason"), at[1] == "auditAnnotations":
 		return ruling{reason: "only what is said changes"}
 	}
 	return isolates("it may admit what it refused")
@@ -196,10 +207,15 @@ func service(_, after *object, f *Field) ruling {
 		if outside(after) || f.Before != "ClusterIP" {
 			return ruling{verdict: ExposureChanged, reason: "clients from outside reach it past the edge, or no longer do"}
 		}
-	case "sessionAffinity", "timeoutSeconds", "internalTrafficPolicy", "trafficDistribution", "publishNotReadyAddresses":
+	case "internalTrafficPolicy":
+		if f.After == "Local" {
+			return ruling{verdict: Interruption, reason: "only pods on the caller's own node are called: where there is none, nobody answers"}
+		}
+		return ruling{reason: "it decides which of its pods is called next"}
+	case "sessionAffinity", "timeoutSeconds", "trafficDistribution", "publishNotReadyAddresses":
 		return ruling{reason: "it decides which of its pods is called next"}
 	}
-	if f.Before == "" && strings.HasPrefix(f.Path, "spec.ports") {
+	if f.Before == "" && len(at) == 3 && at[1] == "ports" {
 		return ruling{reason: "another port is served beside the others"}
 	}
 	return ruling{verdict: Interruption, reason: "whoever calls it comes elsewhere, or nowhere until both sides have changed"}
@@ -207,6 +223,68 @@ func service(_, after *object, f *Field) ruling {
 
 // later is a consequence that nothing that runs notices.
 func later(reason string) consequence { return says(NothingRestarts, reason) }
+
+// autoscaled rules on the least number of pods that an autoscaler leaves.
+func autoscaled(before, after *object, f *Field) ruling {
+	was, _ := value(before.tree, "spec.minReplicas").(int64)
+	is, _ := value(after.tree, "spec.minReplicas").(int64)
+	name, _ := value(after.tree, "spec.scaleTargetRef.name").(string)
+	if max(is, 1) < max(was, 1) {
+		return fewer(after.unit, name)
+	}
+	return ruling{reason: "the number of pods follows the load in another way"}
+}
+
+// pooler rules on the template of a pooler's pods, of which the operator says what it does not.
+func pooler(before, after *object, f *Field) ruling {
+	at := strings.TrimPrefix(strings.TrimPrefix(strings.Join(steps(f.Path), "."), "spec.template."), "spec.")
+	spec, _ := value(after.tree, "spec.template.spec").(map[string]any)
+	was, _ := value(before.tree, "spec.template.spec").(map[string]any)
+	if weak := cmp.Or(weaker(at, f), shares(spec)); weak != "" && weak != shares(was) {
+		return isolates("its pods are less confined, or elsewhere: " + weak)
+	}
+	if strings.HasPrefix(at, "volumes") {
+		return isolates("its pods have other volumes")
+	}
+	return pooled(before, after, f)
+}
+
+// fetches rules on what an external secret reads.
+func fetches(_, after *object, _ *Field) ruling {
+	if place := foreign(after); place != "" {
+		return isolates("it reads " + place + ", which its namespace is not given")
+	}
+	return ruling{verdict: Interruption, reason: "the values are other ones: what still has the old ones fails until it is made anew"}
+}
+
+// foreign is a place in a secret store that an external secret reads and its namespace is not given; empty for none.
+func foreign(o *object) string {
+	if o.unit == nil {
+		return ""
+	}
+	namespace := o.unit.find("Namespace", o.namespace)
+	if namespace == nil {
+		return ""
+	}
+	given, _ := value(namespace.tree, `metadata.annotations["`+render.SecretsAnnotation+`"]`).(string)
+	spec, _ := o.tree["spec"].(map[string]any)
+	shared, _ := value(spec, "secretStoreRef.name").(string)
+	for _, list := range []string{"data", "dataFrom"} {
+		for _, item := range listed(spec, list) {
+			for _, ref := range []string{"remoteRef", "extract"} {
+				key, _ := value(item, ref+".key").(string)
+				store, _ := value(item, "sourceRef.storeRef.name").(string)
+				if place := cmp.Or(store, shared) + ":" + key; key != "" && !slices.Contains(strings.Split(given, ","), place) {
+					return place
+				}
+			}
+			if item["find"] != nil {
+				return "whatever it finds in " + shared
+			}
+		}
+	}
+	return ""
+}
 
 // fetched is what is known of the places that Flux fetches what it applies from.
 var fetched = map[string]consequence{
@@ -291,7 +369,7 @@ var consequences = map[string]map[string]consequence{
 	"ClusterRole.rbac.authorization.k8s.io":        {"": weighed},
 	"ClusterRoleBinding.rbac.authorization.k8s.io": {"": weighed},
 	"ConfigMap":                      {"": rolled},
-	"CronJob.batch":                  {"": later("it holds from the next run on"), "spec.schedule": schedule, "spec.suspend": suspended, "spec.timeZone": later("it runs at other times")},
+	"CronJob.batch":                  {"": later("it holds from the next run on"), "spec.schedule": schedule, "spec.suspend": suspended, "spec.timeZone": later("it runs at other times"), "spec.startingDeadlineSeconds": jobs, "spec.concurrencyPolicy": jobs, "spec.jobTemplate.spec": jobs},
 	"DNSEndpoint.externaldns.k8s.io": {"": says(ExposureChanged, "the name leads elsewhere, or another name leads there"), "spec.endpoints.*.recordTTL": later("a later change of the name is noticed at another time")},
 	"DaemonSet.apps": {
 		"": says(Interruption, "its pods are made anew in another way"), "spec.revisionHistoryLimit": later("only what is kept of the past changes"),
@@ -315,7 +393,7 @@ var consequences = map[string]map[string]consequence{
 		"spec.paused": says(Interruption, "whether changes of it take effect at all changes"),
 	},
 	"ExternalSecret.external-secrets.io": {
-		"": says(Interruption, "the values are other ones: what still has the old ones fails until it is made anew"), "spec.refreshInterval": later("a change of the values is noticed at another time"),
+		"": fetches, "spec.refreshInterval": later("a change of the values is noticed at another time"),
 	},
 	"Gateway.gateway.networking.k8s.io":      {"": entrance, "spec.gatewayClassName": says(ExposureChanged, "another implementation serves the entrance, at another address")},
 	"GatewayClass.gateway.networking.k8s.io": {"": entrance, "spec.description": later("it is only written down")},
@@ -323,7 +401,7 @@ var consequences = map[string]map[string]consequence{
 		"": entrance, "spec.hostnames": says(ExposureChanged, "the tenant is reached by another name"), "spec.parentRefs": says(ExposureChanged, "the tenant is reached through another entrance"),
 	},
 	"HorizontalPodAutoscaler.autoscaling": {
-		"": later("the number of pods follows the load in another way"), "spec.scaleTargetRef": says(Interruption, "what it scaled keeps its number of pods, whatever the load"),
+		"": later("the number of pods follows the load in another way"), "spec.minReplicas": autoscaled, "spec.scaleTargetRef": says(Interruption, "what it scaled keeps its number of pods, whatever the load"),
 	},
 	"Ingress.networking.k8s.io": {
 		"": entrance, "spec.ingressClassName": says(ExposureChanged, "another implementation serves the entrance, at another address"),
@@ -356,16 +434,9 @@ var consequences = map[string]map[string]consequence{
 	"PodDisruptionBudget.policy":       {"": budget, "spec.selector": says(Interruption, "drains wait for other pods, and no longer for those that it picked")},
 	"PodMonitor.monitoring.coreos.com": watched,
 	"Pooler.postgresql.cnpg.io": {
-		"": pooled, "spec.monitoring": later("only what is watched changes"), "spec.template": pooled, "spec.type": says(Interruption, "it leads to other instances"),
-		"spec.template.spec.securityContext": widens("its pods are confined in another way"), "spec.template.spec.containers": pooled,
-		"spec.template.spec.serviceAccountName": widens("its pods speak for another account"), "spec.template.spec.automountServiceAccountToken": widens("whether its pods have a token changes"),
-		"spec.template.spec.hostNetwork": widens("its pods share what is not theirs alone"), "spec.template.spec.hostPID": widens("its pods share what is not theirs alone"),
-		"spec.template.spec.hostIPC": widens("its pods share what is not theirs alone"), "spec.template.spec.volumes": widens("its pods have other volumes"),
-		"spec.template.spec.nodeSelector": widens("it decides on which nodes its pods run, and so with whom they share a kernel"),
-		"spec.template.spec.tolerations":  widens("it decides on which nodes its pods run, and so with whom they share a kernel"),
-		"spec.template.spec.affinity":     widens("it decides on which nodes its pods run, and so with whom they share a kernel"),
-		"spec.serviceAccountName":         widens("its pods speak for another account"),
-		"spec.pgbouncer.pg_hba":           widens("who may log in to the database changes"),
+		"": pooled, "spec.monitoring": later("only what is watched changes"), "spec.template": pooler, "spec.type": says(Interruption, "it leads to other instances"),
+		"spec.serviceAccountName": widens("its pods speak for another account"),
+		"spec.pgbouncer.pg_hba":   widens("who may log in to the database changes"),
 	},
 	"PriorityClass.scheduling.k8s.io":       {"": later("only what is said changes"), "globalDefault": says(Interruption, "pods that name no priority have another one when they are next made")},
 	"PrometheusRule.monitoring.coreos.com":  {"": later("only what is alerted changes")},

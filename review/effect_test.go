@@ -99,7 +99,7 @@ func TestForesee(t *testing.T) {
 	}
 }
 
-func TestRuns(t *testing.T) {
+func TestRarer(t *testing.T) {
 	for _, row := range []struct {
 		now, before string
 		rarer       bool
@@ -110,7 +110,15 @@ func TestRuns(t *testing.T) {
 		{"0 */6 * * *", "0 */3 * * *", true, "every six hours instead of every three"},
 		{"0 1,13 * * *", "0 1 * * *", false, "twice a day instead of once"},
 		{"0 0 2 * * *", "0 0 2 1 * *", false, "with seconds"},
-		{"@daily", "0 3 * * *", true, "what is not understood may be rarer"},
+		{"@daily", "0 3 * * *", false, "another word for once a day"},
+		{"@never", "0 3 * * *", true, "what is not understood may be rarer"},
+		{"0 * * 30 2 *", "0 0 2 * * *", true, "a day that no year has"},
+		{"* * 1 1 *", "0 2 * * *", true, "1,440 times a year, all on one day"},
+		{"0 1,2,3 * * *", "0 */8 * * *", true, "as often, and a longer pause"},
+		{"0 0,0 * * *", "0 0,12 * * *", true, "an hour that is said twice"},
+		{"0 0/12 * * *", "0 0 * * *", false, "from an hour on, every twelve"},
+		{"0 3 29 2 *", "0 3 1 1 *", true, "leap years alone"},
+		{"* * * * *", "* * * * *", false, "every minute"},
 	} {
 		if got := rarer(row.now, row.before); got != row.rarer {
 			t.Errorf("%s: %t", row.why, got)

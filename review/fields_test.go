@@ -265,7 +265,7 @@ func TestCompareFieldsBothWays(t *testing.T) {
 }
 
 // FuzzCompareFields looks for objects that crash the comparison, that differ from themselves, or that change one way
-// and not the other.
+// and not the other, or that have parts which are not judged.
 func FuzzCompareFields(f *testing.F) {
 	for _, row := range [][3]string{
 		{"apps/v1 Deployment", "spec: {replicas: 1, template: {spec: {containers: [{name: a, env: [{name: A, value: $(B)}]}]}}}", "spec: {template: {spec: {containers: []}}}"},
@@ -300,6 +300,9 @@ func FuzzCompareFields(f *testing.F) {
 		for _, f := range there {
 			if f.Before == f.After || strings.ContainsFunc(f.Path+f.Before+f.After, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 				t.Errorf("%+v", f)
+			}
+			if f.Before == "" && strings.HasPrefix(f.After, "{") && f.After != "{}" && len(parts(&f)) == 1 {
+				t.Errorf("%+v is set at once, and its parts are not seen", f)
 			}
 		}
 	})

@@ -42,6 +42,7 @@ func weigh(before, after *object, fields []Field) stake {
 		case is, rules && !own, // all labels at once, and those that roles are gathered by
 			strings.HasSuffix(f.Path, "emplate"), strings.HasSuffix(f.Path, "emplate.metadata"), strings.HasSuffix(f.Path, "emplate.spec"),
 			strings.Contains(f.Path, "inheritedMetadata"), strings.Contains(f.Path, ".ports"), strings.Contains(f.Path, "hostNetwork"), strings.Contains(f.Path, "serviceAccount"),
+			strings.Contains(f.Path, "ontainers") && strings.Contains(f.Before+f.After, "ports: "),
 			!pods && !own && !strings.HasPrefix(f.Path, "spec.postgresql") && strings.Contains(f.Path, "emplate"):
 			s.certain = true
 		}

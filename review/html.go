@@ -28,6 +28,7 @@ var (
 		"visible": visible,
 		"title":   title,
 		"count":   count,
+		"lacks":   lacks,
 		"some":    func(names []string) string { return visible(some(names, 5)) },
 		"all":     func(names []string) string { return visible(strings.Join(names, ", ")) },
 		"means":   func(v Verdict) string { return meanings[v] },

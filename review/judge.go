@@ -2,8 +2,12 @@ package review
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/tenantry/tenantry/render"
 )
@@ -34,7 +38,7 @@ func judge(before, after *object, fields []Field, whole bool) ruling {
 	case after == nil:
 		return removed(before)
 	case before.id() != after.id() || before.namespace != after.namespace:
-		return renamed(before, after)
+		return renamed(before, after, fields)
 	}
 	worst, opens := ruling{reason: "nothing that runs is made of it"}, ""
 	for i := range fields {
@@ -44,9 +48,7 @@ func judge(before, after *object, fields []Field, whole bool) ruling {
 		if r.verdict > NothingRestarts {
 			f.Reason = r.reason
 		}
-		if opens == "" && r.loss == render.Isolation {
-			opens = r.reason
-		}
+		opens = cmp.Or(opens, r.opens)
 		if i == 0 || r.verdict > worst.verdict || r.verdict == worst.verdict && r.refused && !worst.refused {
 			worst = r
 		}
@@ -60,8 +62,71 @@ func judge(before, after *object, fields []Field, whole bool) ruling {
 
 const shrinking = "becomes smaller, and no volume can: keep the size, or move the data to a new object"
 
-// fieldRuling rules on one field of an object that stays.
+// fieldRuling rules on one field of an object that stays: by how it is changed, and by what each part of it means.
 func fieldRuling(before, after *object, f *Field) ruling {
+	worst, decided := enforced(before, after, f)
+	opens := ""
+	for i, part := range parts(f) {
+		r := meaning(before, after, &part)
+		if r.loss == render.Isolation && !worst.refused {
+			opens = cmp.Or(opens, r.reason)
+		}
+		if !decided && (i == 0 || r.verdict > worst.verdict) {
+			worst = r
+		}
+	}
+	if opens != "" && worst.verdict < IsolationChanged {
+		worst = isolates(opens)
+	}
+	worst.opens = opens
+	return worst
+}
+
+// parts are a field and, where it sets or takes out several at once, each of these. Where an item of a list is gone, so
+// is all that could be said of its parts.
+func parts(f *Field) []Field {
+	list := []Field{*f}
+	at := steps(f.Path)
+	if f.Before != "" && f.After != "" || f.After == "" && at[len(at)-1] == "*" {
+		return list
+	}
+	text := f.Before + f.After
+	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[{") {
+		return list
+	}
+	var tree any
+	if err := yaml.Unmarshal([]byte(text), &tree); err != nil {
+		return list
+	}
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		if path != f.Path {
+			part := Field{Path: path, Before: flow(value)}
+			if f.After != "" {
+				part.Before, part.After = part.After, part.Before
+			}
+			list = append(list, part)
+		}
+		switch v := value.(type) {
+		case map[string]any:
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				walk(spot{path: path}.field(key).path, v[key])
+			}
+		case []any:
+			if f.After != "" && !scalars(v) {
+				for i, item := range v {
+					walk(spot{path: path}.item(strconv.Itoa(i)).path, item)
+				}
+			}
+		}
+	}
+	walk(f.Path, tree)
+	return list
+}
+
+// enforced rules on a field by what the API server and the provider do with it; decided is false where they change it in
+// place.
+func enforced(before, after *object, f *Field) (r ruling, decided bool) {
 	kind := after.GroupKind()
 	at := strings.Join(steps(f.Path), ".")
 	effect := effectOf(before, after, f)
@@ -71,28 +136,35 @@ func fieldRuling(before, after *object, f *Field) ruling {
 		if render.HoldsData(kind) {
 			r.verdict = DataAtRisk
 		}
-		return r
+		return r, true
 	case effect == Refused && render.HoldsData(kind):
-		return ruling{verdict: DataAtRisk, reason: "the API server refuses it: only an object that is made again, without its data, could have it", refused: true}
+		return ruling{verdict: DataAtRisk, reason: "the API server refuses it: only an object that is made again, without its data, could have it", refused: true}, true
 	case effect == Refused:
-		return ruling{verdict: Replacement, reason: "the API server refuses it, and deploying ends there: take it back, or give the object another name", refused: true}
+		return ruling{verdict: Replacement, reason: "the API server refuses it, and deploying ends there: take it back, or give the object another name", refused: true}, true
 	case effect == Replaces && effects[kind.String()] == nil:
-		return unknownKind(at)
+		return unknownKind(at), true
 	case effect == Replaces && at == "apiVersion" && render.HoldsData(kind):
-		return ruling{verdict: DataAtRisk, reason: "deploying knows the object by it: the old one is deleted, with all that is in it", loss: render.Deleted}
+		return ruling{verdict: DataAtRisk, reason: "deploying knows the object by it: the old one is deleted, with all that is in it", loss: render.Deleted}, true
 	case effect == Replaces && render.HoldsData(kind):
-		return ruling{verdict: DataAtRisk, reason: "it cannot be changed in place: the object is deleted, and made again without its data", loss: render.Replaced}
+		return ruling{verdict: DataAtRisk, reason: "it cannot be changed in place: the object is deleted, and made again without its data", loss: render.Replaced}, true
 	case effect == Replaces && strings.HasPrefix(at, "roleRef"):
-		return ruling{verdict: Replacement, reason: "it cannot be changed in place: the binding is deleted and made again"}
+		return ruling{verdict: Replacement, reason: "it cannot be changed in place: the binding is deleted and made again"}, true
 	case effect == Replaces:
-		return ruling{verdict: Replacement, reason: "it cannot be changed in place: the object is deleted and made again, and is away in between"}
-	case strings.HasPrefix(at, "metadata."):
+		return ruling{verdict: Replacement, reason: "it cannot be changed in place: the object is deleted and made again, and is away in between"}, true
+	}
+	return ruling{}, false
+}
+
+// meaning rules on what a field says, however it is changed.
+func meaning(before, after *object, f *Field) ruling {
+	at := strings.Join(steps(f.Path), ".")
+	if at == "metadata" || strings.HasPrefix(at, "metadata.") {
 		return metadataRuling(after, at, f)
 	}
 	if pods := podAt[after.Kind]; pods != "" && (at == pods || strings.HasPrefix(at, pods+".") || strings.HasPrefix(at, strings.TrimSuffix(pods, "spec")+"metadata.")) {
 		return podRuling(before, after, strings.TrimPrefix(strings.TrimPrefix(at, strings.TrimSuffix(pods, "spec")), "spec."), f)
 	}
-	return consequenceOf(kind.String(), at)(before, after, f)
+	return consequenceOf(after.GroupKind().String(), at)(before, after, f)
 }
 
 // unknownKind is what is safe to say of a kind that nobody here knows.
@@ -134,13 +206,29 @@ func added(o *object, whole bool) ruling {
 		}
 		return isolates("the kind is not known here: what it lets happen, nobody can tell")
 	}
-	if pods := podAt[o.Kind]; pods != "" {
-		spec, _ := value(o.tree, pods).(map[string]any)
-		if weak := unconfined(spec); weak != "" {
+	if podAt[o.Kind] != "" {
+		if weak := unconfined(o); weak != "" {
 			return isolates("its pods are not confined: " + weak)
 		}
 	}
 	switch kind {
+	case "Pooler.postgresql.cnpg.io":
+		spec, _ := value(o.tree, "spec.template.spec").(map[string]any)
+		if shared := shares(spec); shared != "" {
+			return isolates("its pods are not confined: " + shared)
+		}
+	case "Database.postgresql.cnpg.io":
+		if strings.Contains(flow(o.tree["spec"]), "ensure: absent") && !whole {
+			return ruling{verdict: DataAtRisk, reason: "it says that what it names is dropped, with all that is in it", loss: render.Replaced}
+		}
+	case "Kustomization.kustomize.toolkit.fluxcd.io":
+		if value(o.tree, "spec.serviceAccountName") == nil {
+			return isolates("it applies by Flux's own rights, which may change everything")
+		}
+	case "ExternalSecret.external-secrets.io":
+		if place := foreign(o); place != "" {
+			return isolates("it reads " + place + ", which its namespace is not given")
+		}
 	case "Namespace":
 		if level(o) != "restricted" {
 			return isolates("Pod Security is not restricted in it")
@@ -217,19 +305,38 @@ func removed(o *object) ruling {
 	return ruling{verdict: Interruption, reason: "what refers to it fails when it is next made"}
 }
 
-// renamed rules on an object that has another name: it is another object.
-func renamed(before, after *object) ruling {
-	gone, come := removed(before), added(after, false)
-	if come.verdict > gone.verdict {
-		gone, come = come, gone
+// renamed rules on an object that has another name: it is another object, which may let happen what the old one did not.
+func renamed(before, after *object, fields []Field) ruling {
+	worst, opens := removed(before), opened(before, after, fields)
+	if come := added(after, false); come.verdict > worst.verdict {
+		worst = come
 	}
 	switch {
-	case gone.verdict > Replacement:
-		return gone
+	case opens != "" && worst.verdict < IsolationChanged:
+		worst = isolates(opens)
+	case worst.verdict > Replacement:
 	case after.Kind == "Job":
-		return ruling{reason: "it runs once more, under its new name"}
+		worst = ruling{reason: "it runs once more, under its new name"}
+	default:
+		worst = ruling{verdict: Replacement, reason: "it is deleted under the old name and made under the new one"}
 	}
-	return ruling{verdict: Replacement, reason: "it is deleted under the old name and made under the new one"}
+	worst.opens = opens
+	return worst
+}
+
+// opened is what an object lets happen and the one that it takes the place of did not; empty for nothing.
+func opened(before, after *object, fields []Field) string {
+	if r := added(after, true); r.loss == render.Isolation {
+		return r.reason
+	}
+	for i := range fields {
+		for _, part := range parts(&fields[i]) {
+			if r := meaning(before, after, &part); r.loss == render.Isolation {
+				return r.reason
+			}
+		}
+	}
+	return ""
 }
 
 // copies tells whether an object makes or keeps the copies of a database.
@@ -256,6 +363,8 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 			return isolates("it is the label by which everything tells tenants apart")
 		case strings.HasPrefix(key, "rbac.authorization.k8s.io/aggregate-to-"):
 			return isolates("what the role allows is added to a role of the cluster's own, wherever that is bound")
+		case o.Kind == "Service" && strings.HasPrefix(key, "service.kubernetes.io/"):
+			return ruling{verdict: Interruption, reason: "it decides who carries what is sent to it, or whether anybody does"}
 		case o.Kind == "Namespace":
 			return ruling{reason: "only selectors of namespaces look at it, and what they open is told where it changes"}
 		}
@@ -268,6 +377,18 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 			return ruling{verdict: Interruption, reason: "it changes how deploying treats the object"}
 		case key == "cnpg.io/podPatch":
 			return isolates("it rewrites the database's pods, whatever their specification says")
+		case key == "cnpg.io/skipWalArchiving", key == "cnpg.io/skipEmptyWalArchiveCheck":
+			return ruling{verdict: DataAtRisk, reason: "it decides whether the log of what is committed is copied, or over which other copies", loss: render.Replaced}
+		case key == "tenantry.dev/stage" && f.Before != "":
+			return restaged(o)
+		case strings.HasPrefix(key, fluxed):
+			return fluxRuling(o, strings.TrimPrefix(key, fluxed), f)
+		case o.Kind == "Namespace" && key == render.HostsAnnotation:
+			return ruling{verdict: ExposureChanged, reason: "the tenant may claim other hosts"}
+		case o.Kind == "Namespace" && key == render.SecretsAnnotation && !within(strings.Split(f.After, ","), strings.Split(f.Before, ",")):
+			return isolates("the tenant may read other places of the secret store")
+		case o.Kind == "Namespace" && key == render.PriorityAnnotation:
+			return ruling{verdict: Interruption, reason: "pods of another priority are admitted, which take the place of others, or lose their own"}
 		case o.Group == "postgresql.cnpg.io":
 			return ruling{verdict: Interruption, reason: "the operator may act on it: it fences and hibernates databases by annotations"}
 		case o.Kind == "ServiceAccount":
@@ -281,6 +402,41 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 		return ruling{verdict: DataAtRisk, reason: "owners and finalizers decide when an object is deleted", loss: render.Deleted}
 	}
 	return ruling{verdict: Replacement, reason: "owners and finalizers decide when an object is deleted"}
+}
+
+// fluxed begins the annotations by which Flux treats an object apart from what its Kustomization says.
+const fluxed = "kustomize.toolkit.fluxcd.io/"
+
+// restaged rules on an object that Flux applies in another stage, or in none any more: it deletes what leaves a stage.
+func restaged(o *object) ruling {
+	spared := value(o.tree, `metadata.annotations["`+fluxed+`prune"]`) == "disabled"
+	switch o.Kind {
+	case "LimitRange", "NetworkPolicy", "ResourceQuota", "Role", "RoleBinding", "ServiceAccount":
+		return isolates("Flux deletes it with the stage that it leaves, and only the first stage may make it")
+	}
+	switch {
+	case spared:
+		return ruling{reason: "Flux applies it sooner or later than before, and does not delete it"}
+	case render.HoldsData(o.GroupKind()):
+		return ruling{verdict: DataAtRisk, reason: "Flux deletes it, with all that is in it, with the stage that it leaves", loss: render.Deleted}
+	}
+	return ruling{verdict: Replacement, reason: "Flux deletes it with the stage that it leaves, and makes it again in the other"}
+}
+
+// fluxRuling rules on an annotation by which Flux treats an object apart.
+func fluxRuling(o *object, key string, f *Field) ruling {
+	data := render.HoldsData(o.GroupKind())
+	switch {
+	case key == "prune" && f.After == "disabled":
+		return ruling{reason: "Flux leaves it where it is when golden no longer has it"}
+	case key == "prune" && data:
+		return ruling{verdict: DataAtRisk, reason: "Flux deletes it, with all that is in it, when golden no longer has it", loss: render.Deleted}
+	case key == "force" && data:
+		return ruling{verdict: DataAtRisk, reason: "Flux deletes it and makes it again, without its data, where a change is refused", loss: render.Replaced}
+	case key == "prune", key == "force":
+		return ruling{verdict: Replacement, reason: "it decides when Flux deletes the object"}
+	}
+	return isolates("it decides whether Flux applies what golden says: what is reviewed may not be what runs")
 }
 
 const podSecurity = "pod-security.kubernetes.io/"

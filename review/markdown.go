@@ -128,7 +128,7 @@ func (m *markdown) missing(list []Missing) {
 		return
 	}
 	m.line("> [!CAUTION]")
-	m.line("> **" + count(len(list), "acknowledgement") + plural(len(list), " is", " are") + " missing: this must not be deployed.**")
+	m.line("> **" + lacks(list) + ": this must not be deployed.**")
 	m.list("> ", reasons(list, true), "reasons", reasonsSize)
 	lines, left, room := map[string][]string{}, 0, linesSize
 	var fleets []string

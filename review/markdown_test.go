@@ -114,8 +114,8 @@ func TestCommentFits(t *testing.T) {
 		if !strings.HasPrefix(text, "## "+title(r.Verdict.String())+"\n") {
 			wrong("it does not begin with the verdict but with %.80q", text)
 		}
-		if n := len(r.Missing); n > 0 && !strings.Contains(text, count(n, "acknowledgement")+plural(n, " is", " are")+" missing") {
-			wrong("it does not say that acknowledgements are missing")
+		if n := len(r.Missing); n > 0 && !strings.Contains(text, lacks(r.Missing)+": this must not be deployed") {
+			wrong("it does not say what keeps it from being deployed")
 		}
 		lines, left := 0, 0
 		for _, m := range r.Missing {

@@ -96,7 +96,7 @@ func (t *text) missing(list []Missing) {
 		return
 	}
 	t.line(0, "")
-	t.line(0, "%s", t.paint(count(len(list), "acknowledgement")+plural(len(list), " is", " are")+" missing", bold, red))
+	t.line(0, "%s", t.paint(lacks(list), bold, red))
 	fleet := ""
 	for _, m := range list {
 		if m.Line != "" && m.Fleet != fleet {

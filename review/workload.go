@@ -1,11 +1,14 @@
 package review
 
 import (
-	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
 
 	"github.com/tenantry/tenantry/render"
 )
@@ -14,11 +17,22 @@ import (
 // metadata.labels.app.
 func podRuling(before, after *object, at string, f *Field) ruling {
 	r := restart(before, after)
+	switch lost := unmounted(before, after, at, f); {
+	case lost != "":
+		return ruling{verdict: DataAtRisk, reason: lost, loss: render.Replaced}
+	case copies(after) && r.verdict == NothingRestarts:
+		r = copied(at, f)
+	}
 	if at == "metadata.annotations.tenantry.dev/checksum" && r.verdict > NothingRestarts {
 		r.reason = "its configuration changes, which it reads when it starts: " + r.reason
 	}
 	if weak := weaker(at, f); weak != "" {
 		return isolates(weak)
+	}
+	if f.Before == "" && strings.Contains(at, "ontainers") {
+		if weak := unconfined(after); weak != "" && weak != unconfined(before) {
+			return isolates("its pods are not confined: " + weak)
+		}
 	}
 	if strings.HasPrefix(at, "volumes") && (strings.Contains(at, "persistentVolumeClaim") || strings.Contains(f.Before, "persistentVolumeClaim:")) {
 		return ruling{verdict: DataAtRisk, reason: "its pods have another volume, or none: what is on the one they had is not there", loss: render.Replaced}
@@ -37,6 +51,10 @@ func restart(before, after *object) ruling {
 		if value(after.tree, "spec.updateStrategy.type") == "OnDelete" {
 			return ruling{verdict: Interruption, reason: "its pods are made anew when somebody deletes them"}
 		}
+		n := min(replicas(before), replicas(after))
+		if most := value(after.tree, "spec.updateStrategy.rollingUpdate.maxUnavailable"); n > 1 && most != nil && share(most, n, true) >= n {
+			return ruling{verdict: Interruption, reason: "all of its pods may be away at once"}
+		}
 	case "DaemonSet":
 		return ruling{verdict: Interruption, reason: "the pod of each node is made anew, and does not serve meanwhile"}
 	}
@@ -50,7 +68,7 @@ func restart(before, after *object) ruling {
 		return ruling{verdict: Interruption, reason: "its only pod is made anew"}
 	case strategy["type"] == "Recreate":
 		return ruling{verdict: Interruption, reason: "all of its pods end before new ones are made"}
-	case after.Kind == "Deployment" && share(rolling["maxUnavailable"], n) >= n:
+	case after.Kind == "Deployment" && share(rolling["maxUnavailable"], n, false) >= n:
 		return ruling{verdict: Interruption, reason: "all of its pods may be away at once"}
 	}
 	return ruling{verdict: RollingRestart, reason: "its pods are made anew one after the other"}
@@ -72,8 +90,8 @@ func replicas(o *object) int64 {
 	return 1
 }
 
-// share is a number of pods, or a percentage of n that is rounded down.
-func share(v any, n int64) int64 {
+// share is a number of pods, or a percentage of n that is rounded up, or down.
+func share(v any, n int64, up bool) int64 {
 	switch v := v.(type) {
 	case int64:
 		return v
@@ -81,6 +99,9 @@ func share(v any, n int64) int64 {
 		percent, err := strconv.ParseInt(strings.TrimSuffix(v, "%"), 10, 32)
 		if err != nil {
 			return n
+		}
+		if up {
+			return (n*percent + 99) / 100
 		}
 		return n * percent / 100
 	}
@@ -101,16 +122,132 @@ func replicasRuling(before, after *object, f *Field) ruling {
 	case is < was && len(claims) > 0:
 		return ruling{verdict: DataAtRisk, reason: "the volumes of the pods that end are no longer read, or deleted with them", loss: render.Replaced}
 	case is < was:
-		if after.unit != nil {
-			if budget := after.unit.find("PodDisruptionBudget", after.name); budget != nil {
-				if r := budgetRuling(budget); r.verdict > NothingRestarts {
-					return r
-				}
-			}
-		}
-		return ruling{reason: "pods end, and the others serve"}
+		return fewer(after.unit, after.name)
 	}
 	return ruling{reason: "pods are added, those that there are stay"}
+}
+
+// fewer rules on a workload of which fewer pods are left.
+func fewer(u *unit, name string) ruling {
+	if u != nil {
+		if budget := u.find("PodDisruptionBudget", name); budget != nil {
+			if r := budgetRuling(budget); r.verdict > NothingRestarts {
+				return r
+			}
+		}
+	}
+	return ruling{reason: "pods end, and the others serve"}
+}
+
+// unmounted says how the pods of a workload begin without the data that they had; empty where they do not.
+func unmounted(before, after *object, at string, f *Field) string {
+	was, is := mounts(before), mounts(after)
+	switch {
+	case strings.Contains(at, "volumeMounts") || strings.HasSuffix(at, "ontainers.*"):
+		if slices.ContainsFunc(was, func(m mount) bool { return !slices.Contains(is, m) }) {
+			return "its pods no longer find the data of their volume where they did: they begin with none"
+		}
+	case strings.Contains(at, "ontainers.*.env") || strings.Contains(at, "ontainers.*.args") || strings.Contains(at, "ontainers.*.command"):
+		words := func(s string) []string {
+			return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(" ,\"'[]{}=:", r) })
+		}
+		is := words(f.After)
+		for _, word := range words(f.Before) {
+			in := slices.ContainsFunc(was, func(m mount) bool { return word == m.path || strings.HasPrefix(word, m.path+"/") })
+			if in && !slices.Contains(is, word) {
+				return "its pods look elsewhere than in " + word + ", which is on their volume: they may begin without their data"
+			}
+		}
+		if len(was) > 0 && !slices.Equal(durable.FindAllString(f.Before, -1), durable.FindAllString(f.After, -1)) {
+			return "it decides whether what is committed survives a crash"
+		}
+	}
+	return ""
+}
+
+// durable finds what tells PostgreSQL how sure it is to be of what it has committed.
+var durable = regexp.MustCompile(`\b(` + strings.Join(durability, "|") + `)\s*=\s*\w+`)
+
+// A mount is where the pods of a workload have a volume that stays.
+type mount struct{ container, path, sub, claim string }
+
+// mounts are those of a workload's containers.
+func mounts(o *object) []mount {
+	spec, _ := value(o.tree, podAt[o.Kind]).(map[string]any)
+	claims := map[string]bool{}
+	templates, _ := value(o.tree, "spec.volumeClaimTemplates").([]any)
+	for _, t := range templates {
+		template, _ := t.(map[string]any)
+		name, _ := value(template, "metadata.name").(string)
+		claims[name] = true
+	}
+	for _, v := range listed(spec, "volumes") {
+		if name, _ := v["name"].(string); v["persistentVolumeClaim"] != nil {
+			claims[name] = true
+		} else {
+			delete(claims, name) // it stands before the template of its name
+		}
+	}
+	var list []mount
+	for _, c := range listed(spec, "containers") {
+		for _, m := range listed(c, "volumeMounts") {
+			if claim, _ := m["name"].(string); claims[claim] {
+				container, _ := c["name"].(string)
+				path, _ := m["mountPath"].(string)
+				list = append(list, mount{container, path, flow(m["subPath"]) + flow(m["subPathExpr"]), claim})
+			}
+		}
+	}
+	return list
+}
+
+// listed are the maps in a list.
+func listed(in map[string]any, name string) []map[string]any {
+	list, _ := in[name].([]any)
+	var maps []map[string]any
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok {
+			maps = append(maps, m)
+		}
+	}
+	return maps
+}
+
+// copied rules on what copies a database from its next run on.
+func copied(at string, f *Field) ruling {
+	switch {
+	case strings.Contains(f.Path, "[name=KEEP]") && !strings.HasSuffix(strings.Trim(f.After, `"`), "m"): // minutes
+		return kept(nil, nil, f)
+	case strings.Contains(at, ".env"), strings.Contains(at, ".args"), strings.Contains(at, ".command"), strings.Contains(at, ".volumeMounts"), strings.HasSuffix(at, "ontainers.*"):
+		return ruling{verdict: DataAtRisk, reason: "the database is copied in another way, elsewhere, or not at all", loss: render.Replaced}
+	}
+	return ruling{reason: "it holds from the next run on"}
+}
+
+// jobs rules on how the jobs of a CronJob run.
+func jobs(before, after *object, f *Field) ruling {
+	at := steps(f.Path)
+	r := ruling{reason: "it holds from the next run on"}
+	stops := false
+	switch at[len(at)-1] {
+	case "suspend":
+		stops = f.After == "true"
+	case "parallelism", "completions":
+		stops = f.After == "0"
+	case "activeDeadlineSeconds", "startingDeadlineSeconds":
+		was, _ := strconv.ParseFloat(f.Before, 64)
+		is, _ := strconv.ParseFloat(f.After, 64)
+		stops = f.After != "" && (f.Before == "" || is < was)
+	case "concurrencyPolicy":
+		stops = f.After == "Replace"
+	}
+	switch {
+	case stops && copies(after):
+		return ruling{verdict: DataAtRisk, reason: "it may end before the database is copied, or not begin", loss: render.Replaced}
+	case stops:
+		return ruling{verdict: Interruption, reason: "it may end before it is done, or not begin"}
+	}
+	return r
 }
 
 // budgetRuling rules on a budget as it stands.
@@ -127,9 +264,9 @@ func budgetRuling(budget *object) ruling {
 	switch {
 	case most == int64(0) || most == "0%" || least == "100%":
 		return ruling{verdict: Interruption, reason: "no pod of it may be moved: a node that it runs on is never drained, and an upgrade of the cluster stops there"}
-	case n >= 0 && least != nil && share(least, n) >= n:
+	case n >= 0 && least != nil && share(least, n, true) >= n:
 		return ruling{verdict: Interruption, reason: fmt.Sprintf("it wants all of its %d pods: a node that they run on is never drained, and an upgrade of the cluster stops there", n)}
-	case n > 1 && most != nil && share(most, n) >= n:
+	case n > 1 && most != nil && share(most, n, true) >= n:
 		return ruling{verdict: Interruption, reason: "a node that is drained may take all of its pods at once"}
 	case least == int64(0) || least == "0%":
 		return ruling{verdict: Interruption, reason: "a node that is drained may take all of its pods at once"}
@@ -166,7 +303,7 @@ func weaker(at string, f *Field) string {
 	case at == "serviceAccountName" || at == "serviceAccount":
 		return "its pods speak for another account"
 	case at == "runtimeClassName", at == "nodeName", at == "schedulerName", strings.HasPrefix(at, "nodeSelector"), strings.HasPrefix(at, "tolerations"),
-		at == "affinity", strings.HasPrefix(at, "affinity.nodeAffinity"):
+		strings.HasPrefix(at, "affinity.nodeAffinity"):
 		return "it decides on which nodes its pods run, and so with whom they share a kernel"
 	case strings.Contains(at, "hostPath") || strings.HasPrefix(at, "volumes") && strings.Contains(f.After, "hostPath:"):
 		return "its pods have a part of their node's disk"
@@ -174,9 +311,9 @@ func weaker(at string, f *Field) string {
 		return "its pods have a token"
 	case last == "hostPort" || strings.Contains(f.After, "hostPort:"):
 		return "its pods are reached at their node's address, past the edge"
-	case f.Before == "" && (strings.HasSuffix(strings.ToLower(at), "containers.*") || strings.HasSuffix(strings.ToLower(at), "containers")):
-		if !strings.Contains(f.After, "allowPrivilegeEscalation: false") || loose(f.After) {
-			return "a container is added that is not confined"
+	case strings.HasPrefix(at, "metadata.annotations.container.apparmor.security.beta.kubernetes.io/"):
+		if f.After != "runtime/default" {
+			return "its pods are less confined"
 		}
 	}
 	return ""
@@ -231,80 +368,107 @@ func within(list, of []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 }
 
-// unconfined says what a new pod may do that a confined one may not; empty for nothing.
-func unconfined(spec map[string]any) string {
-	for _, name := range []string{"hostNetwork", "hostPID", "hostIPC"} {
+// shares says what pods share that is not theirs alone; empty for nothing.
+func shares(spec map[string]any) string {
+	for _, name := range []string{"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} {
 		if spec[name] == true {
 			return name
 		}
 	}
-	volumes, _ := spec["volumes"].([]any)
-	for _, v := range volumes {
-		if m, _ := v.(map[string]any); m["hostPath"] != nil {
+	for _, v := range listed(spec, "volumes") {
+		if v["hostPath"] != nil {
 			return "a hostPath volume"
 		}
 	}
-	shared, _ := spec["securityContext"].(map[string]any)
+	if shared, _ := spec["securityContext"].(map[string]any); loose(flow(shared)) {
+		return "its pods are " + flow(shared)
+	}
 	for _, list := range []string{"initContainers", "containers"} {
-		containers, _ := spec[list].([]any)
-		for _, c := range containers {
-			container, _ := c.(map[string]any)
-			own, _ := container["securityContext"].(map[string]any)
-			name, _ := container["name"].(string)
+		for _, c := range listed(spec, list) {
+			own, _ := c["securityContext"].(map[string]any)
+			name, _ := c["name"].(string)
 			switch {
-			case own["allowPrivilegeEscalation"] != false:
-				return "the container " + name + " may gain privileges"
 			case loose(flow(own)):
 				return "the container " + name + " is " + flow(own)
-			case own["runAsNonRoot"] != true && shared["runAsNonRoot"] != true:
-				return "the container " + name + " may run as root"
+			case strings.Contains(flow(c["ports"]), "hostPort: "):
+				return "the container " + name + " is reached at its node's address"
 			}
 		}
 	}
 	return ""
 }
 
-// rarer tells whether a schedule in the fields of crontab(5) comes less often than another one, or may.
-func rarer(now, before string) bool {
-	a, b := runs(now), runs(before)
-	return a == 0 || b == 0 || a < b
-}
-
-// runs is roughly how often a schedule comes in a year; 0 for one that is not understood.
-func runs(schedule string) float64 {
-	fields := strings.Fields(strings.Trim(schedule, `"`))
-	sizes := []float64{60, 24, 31, 12, 7}
-	if len(fields) == 6 { // with seconds, as CloudNativePG has it
-		sizes = append([]float64{60}, sizes...)
+// unconfined says what the pods of a workload may do that confined ones may not; empty for nothing.
+func unconfined(o *object) string {
+	spec, _ := value(o.tree, podAt[o.Kind]).(map[string]any)
+	if shared := shares(spec); shared != "" {
+		return shared
 	}
-	if len(fields) != len(sizes) {
-		return 0
+	if spec["nodeName"] != nil {
+		return "they pass the scheduler by"
 	}
-	times := 1.0
-	for i, field := range fields {
-		n := 0.0
-		for part := range strings.SplitSeq(field, ",") {
-			span, step, _ := strings.Cut(part, "/")
-			by, err := strconv.ParseFloat(cmp.Or(step, "1"), 64)
-			if err != nil || by < 1 {
-				return 0
-			}
-			from, to, ranged := strings.Cut(span, "-")
+	if slices.ContainsFunc(listed(spec, "tolerations"), func(t map[string]any) bool { return t["key"] == nil && t["operator"] == "Exists" }) {
+		return "they may run on the nodes of anybody"
+	}
+	nodes := []any{spec["nodeSelector"], spec["tolerations"], value(spec, "affinity.nodeAffinity")}
+	for _, tenant := range tenantIn.FindAllStringSubmatch(flow(nodes), -1) {
+		if tenant[1] != o.namespace {
+			return "they run on the nodes of " + tenant[1]
+		}
+	}
+	shared, _ := spec["securityContext"].(map[string]any)
+	for _, list := range []string{"initContainers", "containers"} {
+		for _, c := range listed(spec, list) {
+			own, _ := c["securityContext"].(map[string]any)
+			name, _ := c["name"].(string)
 			switch {
-			case span == "*":
-				n += sizes[i] / by
-			case ranged:
-				a, errA := strconv.Atoi(from)
-				b, errB := strconv.Atoi(to)
-				if errA != nil || errB != nil || b < a {
-					return 0
-				}
-				n += float64(b-a+1) / by
-			default:
-				n++
+			case own["allowPrivilegeEscalation"] != false:
+				return "the container " + name + " may gain privileges"
+			case own["runAsNonRoot"] != true && shared["runAsNonRoot"] != true:
+				return "the container " + name + " may run as root"
+			case !strings.Contains(flow(value(own, "capabilities.drop")), "ALL"):
+				return "the container " + name + " keeps capabilities"
+			case value(own, "seccompProfile.type") == nil && value(shared, "seccompProfile.type") == nil:
+				return "the container " + name + " may make any system call"
 			}
 		}
-		times *= n / sizes[i]
 	}
-	return times
+	return ""
+}
+
+// tenantIn finds the tenants that nodes are selected, or tolerated, for.
+var tenantIn = regexp.MustCompile(regexp.QuoteMeta(render.TenantLabel) + `(?:: |, operator: \w+, values?: \[?)([a-z0-9-]+)`)
+
+// rarer tells whether a schedule comes less often than another one, at its longest pause, or may.
+func rarer(now, before string) bool {
+	a, b := pause(now), pause(before)
+	return a == 0 || b == 0 || a > b
+}
+
+// pause is the longest time between two runs of a schedule; 0 for one that never comes, or is not understood.
+func pause(schedule string) time.Duration {
+	fields := cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor
+	schedule = strings.Trim(schedule, `"`)
+	if len(strings.Fields(schedule)) == 6 { // with seconds, as CloudNativePG has it
+		fields |= cron.Second
+	}
+	s, err := cron.NewParser(fields).Parse(schedule)
+	if err != nil {
+		return 0
+	}
+	// Four years have every day of the calendar. What comes more often than it can be counted is told by its first days.
+	begin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	last, longest := s.Next(begin), time.Duration(0)
+	for range 20_000 {
+		next := s.Next(last)
+		if last.IsZero() || next.IsZero() {
+			return longest
+		}
+		longest = max(longest, next.Sub(last))
+		if next.Sub(begin) > 4*366*24*time.Hour {
+			break
+		}
+		last = next
+	}
+	return longest
 }
