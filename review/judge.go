@@ -354,6 +354,11 @@ func copies(o *object) bool {
 func metadataRuling(o *object, at string, f *Field) ruling {
 	section, key, _ := strings.Cut(strings.TrimPrefix(at, "metadata."), ".")
 	kind := o.GroupKind().String()
+	if section == "labels" || section == "annotations" { // Flux looks at both, whatever the case
+		if name, flux := strings.CutPrefix(strings.ToLower(key), fluxed); flux {
+			return fluxRuling(o, name, f)
+		}
+	}
 	switch section {
 	case "labels":
 		switch {
@@ -381,8 +386,8 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 			return ruling{verdict: DataAtRisk, reason: "it decides whether the log of what is committed is copied, or over which other copies", loss: render.Replaced}
 		case key == "tenantry.dev/stage" && f.Before != "":
 			return restaged(o)
-		case strings.HasPrefix(key, fluxed):
-			return fluxRuling(o, strings.TrimPrefix(key, fluxed), f)
+		case key == "config.kubernetes.io/local-config":
+			return isolates("it decides whether Flux applies the object at all")
 		case o.Kind == "Namespace" && key == render.HostsAnnotation:
 			return ruling{verdict: ExposureChanged, reason: "the tenant may claim other hosts"}
 		case o.Kind == "Namespace" && key == render.SecretsAnnotation && !within(strings.Split(f.After, ","), strings.Split(f.Before, ",")):
@@ -404,7 +409,7 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 	return ruling{verdict: Replacement, reason: "owners and finalizers decide when an object is deleted"}
 }
 
-// fluxed begins the annotations by which Flux treats an object apart from what its Kustomization says.
+// fluxed begins the annotations and labels by which Flux treats an object apart from what its Kustomization says.
 const fluxed = "kustomize.toolkit.fluxcd.io/"
 
 // restaged rules on an object that Flux applies in another stage, or in none any more: it deletes what leaves a stage.
@@ -423,7 +428,7 @@ func restaged(o *object) ruling {
 	return ruling{verdict: Replacement, reason: "Flux deletes it with the stage that it leaves, and makes it again in the other"}
 }
 
-// fluxRuling rules on an annotation by which Flux treats an object apart.
+// fluxRuling rules on an annotation, or a label, by which Flux treats an object apart.
 func fluxRuling(o *object, key string, f *Field) ruling {
 	data := render.HoldsData(o.GroupKind())
 	switch {
