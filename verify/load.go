@@ -105,7 +105,7 @@ type Mistake struct {
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Problem) }
 
 // Load reads a directory that is laid out as <fleet>/<unit>/<object>.yaml, one object to a file. It reports
-// all mistakes at once, as an error that joins one [*Mistake] each, and loads nothing then.
+// all mistakes at once, as an error that joins one [*Mistake] each, and loads nothing then. It opens regular files only.
 func Load(fsys fs.FS) ([]Fleet, error) {
 	var files []string
 	var mistakes []error
@@ -114,11 +114,21 @@ func Load(fsys fs.FS) ([]Fleet, error) {
 		case err != nil:
 			return err
 		case entry.IsDir():
+		case entry.Type() == fs.ModeSymlink:
+			mistakes = append(mistakes, &Mistake{name, 1, "is a symbolic link, and no file"})
+		case !entry.Type().IsRegular():
+			mistakes = append(mistakes, &Mistake{name, 1, "is a special file, and no file"})
 		case strings.Count(name, "/") != 2:
 			mistakes = append(mistakes, &Mistake{name, 1, "a file belongs at <fleet>/<unit>/<object>.yaml"})
 		case path.Ext(name) != ".yaml":
 			mistakes = append(mistakes, &Mistake{name, 1, "is no .yaml file, so that nothing would be verified of it"})
 		default:
+			for part := range strings.SplitSeq(name, "/") {
+				if !fileName.MatchString(part) {
+					mistakes = append(mistakes, &Mistake{name, 1, fmt.Sprintf("%q is no name of an object's, a unit's or a fleet's", part)})
+					return nil
+				}
+			}
 			files = append(files, name)
 		}
 		return nil
@@ -218,6 +228,7 @@ func insert(fleets []Fleet, fleet, unit string, o Object) []Fleet {
 }
 
 var (
+	fileName  = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.:_-]*$`)
 	separator = regexp.MustCompile(`(?m)^(---|\.\.\.)(\s|$)`)
 	lineOf    = regexp.MustCompile(`line (\d+): `)
 	unknown   = regexp.MustCompile(`^unknown field "(.*)"$`)
@@ -273,10 +284,14 @@ func hold(name string, text []byte, tree map[string]any) (Object, []error) {
 		if err != nil {
 			return Object{}, at(1, "%v", err)
 		}
+		object, ok := typed.(render.Object)
+		if !ok {
+			return Object{}, at(o.line("kind"), "holds a %s, and no object: give each object a file of its own", gvk.Kind)
+		}
 		if err := kruntime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(tree, typed, true); err != nil {
 			return Object{}, undecoded(o, name, tree, typed, err)
 		}
-		o.Object = typed.(render.Object)
+		o.Object = object
 	case builtIn(gvk.Group) || scheme().IsGroupRegistered(gvk.Group):
 		if set, err := schemas.For(schemas.Newest()); err == nil {
 			if d, gone := set.Deprecation(gvk); gone {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -62,6 +63,12 @@ func TestLoadMistakes(t *testing.T) {
 		{"an end and another document", "prod/acme/p.yaml", goodPolicy + "...\n" + goodPolicy, "prod/acme/p.yaml:18: several documents in one file"},
 		{"a file beside the units", "prod/p.yaml", goodPolicy, "prod/p.yaml:1: a file belongs at <fleet>/<unit>/<object>.yaml"},
 		{"a file below a unit", "prod/acme/more/p.yaml", goodPolicy, "prod/acme/more/p.yaml:1: a file belongs at"},
+		{"a hidden file", "prod/acme/.p.yaml", goodPolicy, "prod/acme/.p.yaml:1: \".p.yaml\" is no name of an object's, a unit's or a fleet's"},
+		{"a hidden directory", "prod/.acme/p.yaml", goodPolicy, "prod/.acme/p.yaml:1: \".acme\" is no name"},
+		{"a file name with a line break", "prod/acme/p\n.yaml", goodPolicy, "prod/acme/p\n.yaml:1: \"p\\n.yaml\" is no name"},
+		{"a list", "prod/acme/p.yaml", "# objects\napiVersion: v1\nkind: List\nitems: []\n", "prod/acme/p.yaml:3: holds a List, and no object: give each object a file of its own"},
+		{"a list of one kind", "prod/acme/p.yaml", "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicyList\nmetadata: {}\nitems: []\n", "prod/acme/p.yaml:2: holds a NetworkPolicyList, and no object"},
+		{"an answer of the API server", "prod/acme/p.yaml", "apiVersion: v1\nkind: Status\nstatus: Failure\n", "prod/acme/p.yaml:2: holds a Status, and no object"},
 		{"a file that nobody would read", "prod/acme/p.yml", goodPolicy, "prod/acme/p.yml:1: is no .yaml file"},
 		{"another tenant's directory", "prod/globex/p.yaml", goodPolicy, "prod/globex/p.yaml:5: metadata.namespace: Invalid value: \"acme\": wrong directory"},
 		{"no namespace", "prod/acme/p.yaml", edit("  namespace: acme\n", ""), "prod/acme/p.yaml:3: metadata.namespace: Invalid value: \"\": wrong directory"},
@@ -104,6 +111,26 @@ func TestLoadTellsAllMistakesAtOnce(t *testing.T) {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != 3 {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLoadOpensFilesOnly has something else lie where a file is expected: to open it may not return, or leads elsewhere.
+func TestLoadOpensFilesOnly(t *testing.T) {
+	for _, test := range []struct {
+		mode fs.FileMode
+		text string
+		want string
+	}{
+		{fs.ModeNamedPipe, goodPolicy, "prod/acme/p.yaml:1: is a special file, and no file"},
+		{fs.ModeSymlink, "../globex/p.yaml", "prod/acme/p.yaml:1: is a symbolic link, and no file"},
+	} {
+		_, err := Load(fstest.MapFS{
+			"prod/acme/p.yaml":      {Mode: test.mode, Data: []byte(test.text)},
+			"prod/globex/keep.yaml": {Data: []byte(strings.Replace(goodPolicy, "namespace: acme", "namespace: globex", 1))},
+		})
+		if err == nil || err.Error() != test.want {
+			t.Errorf("%v: got %v, want %s", test.mode, err, test.want)
+		}
 	}
 }
 
