@@ -148,7 +148,7 @@ func Load(fsys fs.FS) ([]Fleet, error) {
 		}
 		objects[i], found[i] = parse(files[i], text)
 	})
-	if all := slices.Concat(mistakes, slices.Concat(found...)); len(all) > 0 {
+	if all := slices.Concat(mistakes, slices.Concat(found...), repeated(files, objects)); len(all) > 0 {
 		return nil, errors.Join(all...)
 	}
 	var fleets []Fleet
@@ -172,16 +172,17 @@ func Of(units []render.Unit) ([]Fleet, error) {
 		file *render.File
 	}
 	var items []item
+	var files []string
 	for i := range units {
 		for j := range units[i].Files {
 			items = append(items, item{&units[i], &units[i].Files[j]})
+			files = append(files, path.Join(units[i].Fleet, units[i].Name, units[i].Files[j].Name))
 		}
 	}
 	objects, found := make([]Object, len(items)), make([][]error, len(items))
 	each(len(items), func(i int) {
-		u, f := items[i].unit, items[i].file
+		f, name := items[i].file, files[i]
 		objects[i] = Object{Object: f.Object, File: f.Name, yaml: f.YAML}
-		name := path.Join(u.Fleet, u.Name, f.Name)
 		want, err := scheme().New(f.Object.GetObjectKind().GroupVersionKind())
 		if err != nil || reflect.TypeOf(want) != reflect.TypeOf(f.Object) {
 			objects[i], found[i] = parse(name, f.YAML) // a narrow type of render's, or an extra object
@@ -189,7 +190,7 @@ func Of(units []render.Unit) ([]Fleet, error) {
 		}
 		found[i] = objects[i].check(name)
 	})
-	if all := slices.Concat(found...); len(all) > 0 {
+	if all := append(slices.Concat(found...), repeated(files, objects)...); len(all) > 0 {
 		return nil, errors.Join(all...)
 	}
 	var fleets []Fleet
@@ -197,6 +198,31 @@ func Of(units []render.Unit) ([]Fleet, error) {
 		fleets = insert(fleets, it.unit.Fleet, it.unit.Name, objects[i])
 	}
 	return fleets, nil
+}
+
+// repeated finds objects that a file before them holds already: in a cluster there can only be one of the two.
+func repeated(files []string, objects []Object) []error {
+	type key struct {
+		fleet string
+		kind  schema.GroupKind
+		space string
+		name  string
+	}
+	var mistakes []error
+	first := map[key]string{}
+	for i, o := range objects {
+		if o.Object == nil || o.GetName() == "" { // a mistake of its own
+			continue
+		}
+		fleet, _, _ := strings.Cut(files[i], "/")
+		k := key{fleet, o.GetObjectKind().GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}
+		if file, seen := first[k]; seen {
+			mistakes = append(mistakes, &Mistake{files[i], o.line("metadata.name"), o.ID() + " is in " + file + " already: take one of them out"})
+			continue
+		}
+		first[k] = files[i]
+	}
+	return mistakes
 }
 
 // each calls f for every index below n, on all processors.

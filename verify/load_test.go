@@ -134,6 +134,38 @@ func TestLoadOpensFilesOnly(t *testing.T) {
 	}
 }
 
+func TestLoadObjectsThatRepeat(t *testing.T) {
+	const (
+		role    = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: p\n"
+		cluster = "apiVersion: postgresql.cnpg.io/v1\nkind: Cluster\nmetadata: {name: p, namespace: acme}\nspec: {instances: "
+	)
+	route := func(version string) string {
+		return "apiVersion: " + version + "\nkind: Route\nmetadata: {name: p, namespace: acme}\n"
+	}
+	for _, test := range []struct {
+		why, a, textA, b, textB string
+		want                    string
+	}{
+		{"the same bytes", "prod/acme/a.yaml", goodPolicy, "prod/acme/b.yaml", goodPolicy, "prod/acme/b.yaml:4: NetworkPolicy/p is in prod/acme/a.yaml already: take one of them out"},
+		{"another spec", "prod/acme/a.yaml", cluster + "1}\n", "prod/acme/b.yaml", cluster + "3}\n", "prod/acme/b.yaml:3: Cluster/p is in prod/acme/a.yaml already"},
+		{"another version", "prod/acme/a.yaml", route("example.com/v1"), "prod/acme/b.yaml", route("example.com/v1beta1"), "prod/acme/b.yaml:3: Route/p is in prod/acme/a.yaml already"},
+		{"two units have what is in no namespace", "prod/acme/a.yaml", role, "prod/globex/b.yaml", role, "prod/globex/b.yaml:4: ClusterRole/p is in prod/acme/a.yaml already"},
+		{"another group", "prod/acme/a.yaml", route("example.com/v1"), "prod/acme/b.yaml", route("example.org/v1"), ""},
+		{"another fleet", "prod/acme/a.yaml", role, "staging/acme/a.yaml", role, ""},
+		{"another namespace", "prod/acme/a.yaml", goodPolicy, "prod/globex/a.yaml", strings.Replace(goodPolicy, "namespace: acme", "namespace: globex", 1), ""},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			_, err := Load(fstest.MapFS{test.a: {Data: []byte(test.textA)}, test.b: {Data: []byte(test.textB)}})
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("got %v", err)
+			case test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)):
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
 func TestLoadOfNothing(t *testing.T) {
 	if _, err := Load(fstest.MapFS{}); err == nil {
 		t.Error("an empty directory has no finding, which would look like a fleet without any")
