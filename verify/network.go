@@ -127,6 +127,7 @@ func (n *network) namespaces() map[*space][]rawPolicy {
 				s.pods = append(s.pods, p)
 			}
 		}
+		tellApart(s.pods)
 		n.spaces = append(n.spaces, s)
 	}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
@@ -336,7 +337,7 @@ func (n *network) collapse(raw map[*space][]rawPolicy) {
 	n.spaces = kept
 }
 
-// text is all of a namespace that anything is decided by.
+// text is all of a namespace that anything is decided by, and what its pods are called.
 func (s *space) text(policies []rawPolicy, flows []Flow) []byte {
 	type named struct {
 		Name string
@@ -354,7 +355,7 @@ func (s *space) text(policies []rawPolicy, flows []Flow) []byte {
 	slices.SortFunc(ordered, func(a, b *pod) int { return strings.Compare(a.identity(), b.identity()) })
 	for _, p := range ordered {
 		content.Sets = append(content.Sets, p.labels)
-		content.Pods = append(content.Pods, fmt.Sprint(p.ports, p.host, p.alone))
+		content.Pods = append(content.Pods, p.name, fmt.Sprint(p.ports, p.host, p.alone))
 	}
 	for _, p := range policies {
 		content.Policies = append(content.Policies, named{p.Name, p.Spec})

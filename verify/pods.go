@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -58,7 +59,7 @@ func podsOf(o Object, acme func(*certv1.Certificate) *acmev1.ACMEIssuer) []*pod 
 		return pods
 	case *batchv1.Job:
 		p := newPod(o, w.Spec.Template.Labels, &w.Spec.Template.Spec, jobLabels(w.Name), false)
-		p.name = cmp.Or(w.Spec.Template.Labels["app.kubernetes.io/name"], p.name) // a Job's own name changes with its content
+		p.name = contentHash.ReplaceAllString(p.name, "")
 		return []*pod{p}
 	case *batchv1.CronJob:
 		template := w.Spec.JobTemplate.Spec.Template
@@ -76,6 +77,40 @@ func podsOf(o Object, acme func(*certv1.Certificate) *acmev1.ACMEIssuer) []*pod 
 		}
 	}
 	return nil
+}
+
+const nameLabel = "app.kubernetes.io/name"
+
+// contentHash ends the name of a Job that render names by its content.
+var contentHash = regexp.MustCompile(`-[0-9a-f]{8}$`)
+
+// tellApart gives the pods of a unit names by which those of different workloads differ: of workloads that are
+// called alike, the kind is told. Jobs that share a label, such as one for each bucket, go by that, unless it is what
+// another workload is called.
+func tellApart(pods []*pod) {
+	kindOf := func(p *pod) string { return p.object.GetObjectKind().GroupVersionKind().Kind }
+	kinds, sharers := map[string]map[string]bool{}, map[string]map[string]bool{}
+	add := func(to map[string]map[string]bool, key, value string) {
+		if to[key] == nil {
+			to[key] = map[string]bool{}
+		}
+		to[key][value] = true
+	}
+	for _, p := range pods {
+		add(kinds, p.name, kindOf(p))
+		if kindOf(p) == "Job" {
+			add(sharers, p.labels[nameLabel], p.name)
+		}
+	}
+	for _, p := range pods {
+		label := p.labels[nameLabel]
+		switch kind := kindOf(p); {
+		case kind == "Job" && label != "" && len(sharers[label]) > 1 && kinds[label] == nil:
+			p.name = label
+		case len(kinds[p.name]) > 1:
+			p.name = kind + "/" + p.name
+		}
+	}
 }
 
 func jobLabels(name string) map[string]string {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -132,6 +133,53 @@ func jobs(roles ...string) []string {
 		list = append(list, "app.kubernetes.io/component=database,app.kubernetes.io/instance=db,app.kubernetes.io/managed-by=cloudnative-pg,app.kubernetes.io/name=postgresql,app.kubernetes.io/version=set-by-the-cluster,batch.kubernetes.io/controller-uid=set-by-the-cluster,batch.kubernetes.io/job-name=set-by-the-cluster,cnpg.io/cluster=db,cnpg.io/instanceName=db-1,cnpg.io/jobRole="+role+",controller-uid=set-by-the-cluster,job-name=set-by-the-cluster [postgresql TCP 5432 metrics TCP 9187 status TCP 8000] alone")
 	}
 	return list
+}
+
+// TestPodsAreToldApart names the pods of a unit's workloads, which are written as kind, name and the label that names
+// an application.
+func TestPodsAreToldApart(t *testing.T) {
+	for _, test := range []struct {
+		why       string
+		workloads [][3]string
+		want      []string
+	}{
+		{"a Job's own name changes with its content", [][3]string{{"Job", "migrate-80616d4b", "migrate"}}, []string{"migrate"}},
+		{"what ends otherwise is no hash", [][3]string{{"Job", "migrate-80616d4", ""}, {"Job", "migrate-8061-6d4bx", ""}}, []string{"migrate-80616d4", "migrate-8061-6d4bx"}},
+		{"the same Job before and after a change", [][3]string{{"Job", "migrate-80616d4b", "migrate"}, {"Job", "migrate-00000000", "migrate"}}, []string{"migrate", "migrate"}},
+		{"a label that nothing else has says nothing new", [][3]string{{"Job", "migrate-80616d4b", "other"}}, []string{"migrate"}},
+		{"Jobs that share a label", [][3]string{{"Job", "bucket-a-80616d4b", "provision"}, {"Job", "bucket-b-80616d4b", "provision"}}, []string{"provision", "provision"}},
+		{"Jobs that share the name of another workload", [][3]string{{"StatefulSet", "garage", "garage"}, {"Job", "a-80616d4b", "garage"}, {"Job", "b-80616d4b", "garage"}}, []string{"garage", "a", "b"}},
+		{"a Job with another workload's label", [][3]string{{"Deployment", "api", "api"}, {"Job", "migrate-80616d4b", "api"}}, []string{"api", "migrate"}},
+		{"a Job with another Job's label", [][3]string{{"Job", "migrate-80616d4b", "migrate"}, {"Job", "other-80616d4b", "migrate"}}, []string{"migrate", "other"}},
+		{"a Job that is called like another workload", [][3]string{{"Deployment", "api", "api"}, {"Job", "api-80616d4b", "api"}}, []string{"Deployment/api", "Job/api"}},
+		{"two kinds of one name", [][3]string{{"Deployment", "api", "api"}, {"StatefulSet", "api", "web"}}, []string{"Deployment/api", "StatefulSet/api"}},
+		{"a label of a workload's that is no Job", [][3]string{{"Deployment", "api", "web"}, {"Deployment", "api2", "web"}}, []string{"api", "api2"}},
+	} {
+		var pods []*pod
+		for _, w := range test.workloads {
+			version := "apps/v1"
+			if w[0] == "Job" {
+				version = "batch/v1"
+			}
+			o, errs := parse("prod/acme/x.yaml", fmt.Appendf(nil, `
+apiVersion: %s
+kind: %s
+metadata: {name: %s, namespace: acme}
+spec: {template: {metadata: {labels: {app.kubernetes.io/name: %q}}}}`, version, w[0], w[1], w[2]))
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			pods = append(pods, podsOf(o, nil)...)
+		}
+		tellApart(pods)
+		var got []string
+		for _, p := range pods {
+			got = append(got, p.name)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", test.why, diff)
+		}
+	}
 }
 
 // TestPodsThatNobodyRendered leaves two tenants without policies that bind every pod: those that are rendered
