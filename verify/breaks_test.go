@@ -651,6 +651,35 @@ func TestBreaksOfIdentity(t *testing.T) {
 			return slices.Contains([]string{"Cluster", "Database", "Namespace", "StatefulSet"}, o.GetObjectKind().GroupVersionKind().Kind)
 		}),
 	)
+	bounds := func(o render.Object) bool {
+		return slices.Contains(boundKinds, o.GetObjectKind().GroupVersionKind().Kind)
+	}
+	order := func(how, key, value string) []breakage {
+		return []breakage{
+			{how, "identity/delivery", func(u *Unit, o render.Object) bool {
+				notes := maps.Clone(o.GetAnnotations())
+				if u.Name != "stark" {
+					return false
+				}
+				notes[key] = value
+				o.SetAnnotations(notes)
+				return true
+			}},
+			{how + " by a label", "identity/delivery", func(u *Unit, o render.Object) bool {
+				o.SetLabels(map[string]string{key: value})
+				return u.Name == "stark"
+			}},
+		}
+	}
+	ways = slices.Concat(ways,
+		[]breakage{note("be dropped from the bounds", stageAnnotation, "foundation", bounds), note("be applied by who it bounds", stageAnnotation, "workload", bounds)},
+		order("be left as it is", "kustomize.toolkit.fluxcd.io/reconcile", "disabled"),
+		order("be ignored", "kustomize.toolkit.fluxcd.io/ssa", "Ignore"),
+		order("be applied once", "kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"),
+		order("keep what others add", "kustomize.toolkit.fluxcd.io/ssa", "Merge"),
+		order("be deleted and made again", "kustomize.toolkit.fluxcd.io/force", "enabled"),
+		order("be no part of the unit", "config.kubernetes.io/local-config", "true")[:1],
+	)
 	n := tally{rules: identityRules}
 	n.breakAll(t, fleet, ways)
 	n.breakAll(t, Fleet{Name: fleet.Name, Facts: fleet.Facts, Units: slices.DeleteFunc(slices.Clone(fleet.Units), func(u Unit) bool { return u.Name != "acme" })}, bounding)

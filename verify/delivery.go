@@ -18,6 +18,15 @@ const (
 // stages are those that a tenant's unit is applied in; the fleet's own account applies the first.
 var stages = []string{"bounds", "foundation", "workload"}
 
+// orders are the annotations by which Flux, and the kustomize in it, are told what to do with an object, and what comes
+// of them. Flux reads its own in labels too.
+var orders = []struct{ key, message string }{
+	{"config.kubernetes.io/local-config", "Flux leaves it out of what it applies, and deletes it where it is"},
+	{"kustomize.toolkit.fluxcd.io/force", "what cannot be changed in place is deleted and made again, without its data"},
+	{"kustomize.toolkit.fluxcd.io/reconcile", "Flux does not apply it"},
+	{"kustomize.toolkit.fluxcd.io/ssa", "what Flux applies of it is not all that was reviewed"},
+}
+
 // boundKinds are those that keep a tenant in its bounds.
 var boundKinds = []string{"LimitRange", "Namespace", "NetworkPolicy", "ResourceQuota", "Role", "RoleBinding", "ServiceAccount"}
 
@@ -52,12 +61,25 @@ func delivered(s *subject) []Finding {
 			if render.HoldsData(gvk.GroupKind()) && o.GetAnnotations()[pruneAnnotation] != "disabled" {
 				tell(u, o, "metadata.annotations", "Flux deletes it with its data when golden no longer has it", "set "+pruneAnnotation+" to disabled")
 			}
+			for _, order := range orders {
+				_, label := o.GetLabels()[order.key]
+				_, annotation := o.GetAnnotations()[order.key]
+				if label {
+					tell(u, o, "metadata.labels", order.message, "take out "+order.key)
+				}
+				if annotation {
+					tell(u, o, "metadata.annotations", order.message, "take out "+order.key)
+				}
+			}
 			switch stage := o.GetAnnotations()[stageAnnotation]; {
 			case u.Name == render.PlatformUnit:
 			case !slices.Contains(stages, stage):
 				tell(u, o, "metadata.annotations", "Flux never applies it: its stage is "+`"`+stage+`"`, "set "+stageAnnotation+" to one of "+strings.Join(stages, ", "))
 			case stage == stages[0] && !slices.Contains(boundKinds, gvk.Kind):
 				tell(u, o, "metadata.annotations", "the fleet's own account applies it, which may change everything", "leave to the stage "+stage+" what bounds the tenant")
+			case stage != stages[0] && slices.Contains(boundKinds, gvk.Kind):
+				tell(u, o, "metadata.annotations", "the stage "+stages[0]+" drops it, and the tenant's own account, which applies the stage "+stage+", may not change what bounds the tenant",
+					"set "+stageAnnotation+" to "+stages[0])
 			}
 		}
 	}

@@ -35,8 +35,8 @@ var identityRules = []Rule{
 	},
 	{
 		ID: "identity/delivery",
-		Protects: "What Flux applies are the reviewed bytes. It applies a tenant by an account that may change that tenant alone, but for the " +
-			"tenant's bounds, and deletes nothing that holds data.",
+		Protects: "What Flux applies are the reviewed bytes, and all of them. It applies a tenant by an account that may change that tenant " +
+			"alone, and the tenant's bounds by another, and deletes nothing that holds data.",
 		check: delivered,
 	},
 	{
