@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -187,20 +188,45 @@ func (c *call) printHelp() {
 	fmt.Fprintf(c.stdout, "example:\n  %s\n", strings.TrimSpace(self+" "+c.example))
 }
 
-// moduleRoot is the nearest directory, from the working directory up, that holds a go.mod.
+// moduleRoot is the nearest directory, from the working directory up, that holds a go.mod. It must be that of the module
+// which the tenants were compiled in: this command would take any other golden/ for its own.
 func moduleRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("finding the module: %w", err)
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
-		if info, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil && info.Mode().IsRegular() {
+		name := filepath.Join(dir, "go.mod")
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			mod, err := os.ReadFile(name)
+			if err != nil {
+				return "", fmt.Errorf("finding the module: %w", err)
+			}
+			var module string
+			if match := moduleLine.FindSubmatch(mod); match != nil {
+				module = string(match[1])
+			}
+			if compiled := commandModule(); compiled != "" && compiled != module {
+				return "", fmt.Errorf("this command renders the tenants of module %s, and %s is module %s: run %s there, or this command in its own module", compiled, dir, module, self)
+			}
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
 			return "", fmt.Errorf("no go.mod in %s or above: run this in the module that holds golden/", start)
 		}
 	}
+}
+
+var moduleLine = regexp.MustCompile("(?m)^[ \t]*module[ \t]+[\"`]?([^\\s\"`]+)")
+
+// commandModule is the path of the module that this command, and with it the tenants, was compiled in. It is empty where
+// nobody knows, and of a test, whose binary plays the command of other modules.
+func commandModule() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || strings.HasSuffix(info.Path, ".test") {
+		return ""
+	}
+	return info.Main.Path
 }
 
 // units renders all fleets of the module at root.

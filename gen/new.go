@@ -37,11 +37,11 @@ func runNew(_ context.Context, c *call) error {
 		return err
 	}
 	name := operands[0]
-	if err := refused(name, c.fleets); err != nil {
-		return err
-	}
 	module, err := moduleRoot()
 	if err != nil {
+		return err
+	}
+	if err := refused(name, c.fleets); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(filepath.Join(module, "tenants"))

@@ -128,6 +128,46 @@ func TestInit(t *testing.T) {
 	goTool(t, dir, "vet", "./...")
 }
 
+// A command refuses the repository of others before it reads or writes there, and does what takes no tenants of its own.
+func TestForeignModule(t *testing.T) {
+	t.Parallel()
+	dir := scaffolded(t)
+	goTool(t, dir, "run", "./cmd/gen")
+	command := filepath.Join(t.TempDir(), "gen")
+	goTool(t, dir, "build", "-o", command, "github.com/tenantry/tenantry/cmd/gen")
+	before := age(t, dir)
+	run := func(below string, args ...string) result {
+		cmd := exec.CommandContext(t.Context(), command, args...)
+		cmd.Dir = filepath.Join(dir, below)
+		return finish(t, cmd)
+	}
+	for _, row := range []struct{ below, args, module string }{
+		{"", "", "example.com/infra"},
+		{"tenants", "", "example.com/infra"},
+		{"", "check", "example.com/infra"},
+		{"", "verify", "example.com/infra"},
+		{"", "diff -base HEAD", "example.com/infra"},
+		{"", "schema", "example.com/infra"},
+		{"", "schema -check", "example.com/infra"},
+		{"", "new globex", "example.com/infra"},
+		{"deploy", "", "example.com/infra/deploy"},
+	} {
+		r := run(row.below, strings.Fields(row.args)...)
+		want := "this command renders the tenants of module github.com/tenantry/tenantry, and "
+		if r.code != 1 || r.stdout != "" || !strings.HasPrefix(r.stderr, want) || !strings.Contains(r.stderr, " is module "+row.module+": run go run ./cmd/gen there") {
+			t.Errorf("gen %s in /%s: exit code %d, stdout %.200q, stderr %.500s", row.args, row.below, r.code, r.stdout, r.stderr)
+		}
+	}
+	for _, args := range []string{"-h", "new -h", "diff golden golden", "verify golden", "init " + filepath.Join(t.TempDir(), "other")} {
+		if r := run("", strings.Fields(args)...); r.stdout == "" || strings.Contains(r.stderr, "this command renders") {
+			t.Errorf("gen %s: exit code %d\n%s", args, r.code, r.stderr)
+		}
+	}
+	if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
+		t.Errorf("files were touched (-before +after):\n%s", diff)
+	}
+}
+
 // The version in go.mod is the one that this module asks for.
 func TestInitGoVersion(t *testing.T) {
 	mod, err := os.ReadFile("../go.mod")
