@@ -73,9 +73,9 @@ const (
 )
 
 func (v Valkey) validateCache(c *checker, _ *Tenant) {
-	c.at("memory").quantity(v.Memory)
-	c.at("storage").optional(v.Storage)
-	c.at("cpu").optional(v.CPU)
+	c.at("memory").bytes(v.Memory, leastMemory)
+	c.at("storage").optional(v.Storage, leastDisk)
+	c.at("cpu").cpu(v.CPU)
 	c.at("password").source(v.Password)
 }
 

@@ -51,8 +51,8 @@ func (d CloudNativePG) validateDatabase(c *checker, f *Fleet) {
 		c.at("instances").invalid(d.Instances, "must be 1 or 3")
 	}
 	c.at("image").image(d.Image)
-	c.at("storage").quantity(d.Storage)
-	c.at("walStorage").optional(d.WALStorage)
+	c.at("storage").bytes(d.Storage, leastDatabase)
+	c.at("walStorage").optional(d.WALStorage, leastDatabase)
 	c.at("resources").resources(d.Resources)
 	d.Backup.validate(c.at("backup"), f)
 	validateParameters(c, d.Parameters, d.Extensions, d.Preload)

@@ -154,7 +154,7 @@ func (g Gateway) validateEdge(c *checker, f *Fleet) {
 		c.forbidden("the fleet's platform has no gateway: set platform.gateway")
 	}
 	c.at("host").host(g.Host)
-	c.at("maxBody").optional(g.MaxBody)
+	c.at("maxBody").optional(g.MaxBody, leastBody)
 	c.at("timeout").duration(g.Timeout)
 	validateCertificate(c, g.Certificate, f)
 }

@@ -128,7 +128,9 @@ type Collector struct {
 	Resources Resources
 }
 
-// A Quantity is a Kubernetes quantity: "250m", "512Mi", "50Gi".
+// A Quantity is a Kubernetes quantity. CPU is a number of CPUs, or of thousandths: "2", "250m". All else is bytes, with
+// a suffix from k to T or from Ki to Ti: "512Mi", "50Gi". A container's memory is at least 12Mi, a database's volume 128Mi,
+// another volume or a disk 1Mi, a request's body 1Ki.
 type Quantity string
 
 // Less tells whether a quantity is smaller than another one; not when either is none.

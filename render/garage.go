@@ -27,7 +27,7 @@ func (g *Garage) validate(c *checker) {
 	if g.Replicas != 1 && g.Replicas != 3 {
 		c.at("replicas").invalid(g.Replicas, "must be 1 or 3")
 	}
-	c.at("storage").quantity(g.Storage)
+	c.at("storage").bytes(g.Storage, leastDisk)
 	c.at("resources").resources(g.Resources)
 }
 

@@ -40,9 +40,12 @@ func (c *checker) pools(list []Pool) {
 		} else if p.Spare < 0 || p.Spare >= p.Nodes {
 			at.at("spare").invalid(p.Spare, "must not be negative, and less than nodes: one has to stay")
 		}
-		at.at("cpu").quantity(p.CPU)
-		at.at("memory").quantity(p.Memory)
-		at.at("ephemeral").quantity(p.Ephemeral)
+		if p.CPU == "" {
+			at.at("cpu").required("a number of CPUs such as 7500m")
+		}
+		at.at("cpu").cpu(p.CPU)
+		at.at("memory").bytes(p.Memory, leastMemory)
+		at.at("ephemeral").bytes(p.Ephemeral, leastDisk)
 		if p.Pods < 1 {
 			at.at("pods").invalid(p.Pods, "must be how many pods a node takes: 110, unless the kubelet is told otherwise")
 		}

@@ -29,7 +29,7 @@ type Postgres struct {
 
 func (d Postgres) validateDatabase(c *checker, f *Fleet) {
 	c.at("image").image(d.Image)
-	c.at("storage").quantity(d.Storage)
+	c.at("storage").bytes(d.Storage, leastDatabase)
 	c.at("resources").resources(d.Resources)
 	d.Backup.validate(c.at("backup"), f)
 	validateParameters(c, d.Parameters, d.Extensions, d.Preload)

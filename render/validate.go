@@ -124,34 +124,54 @@ func (c *checker) url(s string) {
 	}
 }
 
-func (c *checker) quantity(q Quantity) {
+// cores is an amount of CPU.
+var cores = regexp.MustCompile(`^([0-9]+|[0-9]*\.[0-9]+)m?$`)
+
+// cpu checks an amount of CPU; empty is the component's default.
+func (c *checker) cpu(q Quantity) {
+	if q != "" && (!cores.MatchString(string(q)) || q.Less("1m")) {
+		c.invalid(string(q), "must be a number of CPUs, or of thousandths with the suffix m: at least 1m, such as 250m")
+	}
+}
+
+// A least is the smallest amount of bytes that can be meant, and why.
+type least struct {
+	amount Quantity
+	why    string
+}
+
+var (
+	leastMemory   = least{"12Mi", "CRI-O starts no container with less"}
+	leastDisk     = least{"1Mi", "no file system fits into less"}
+	leastDatabase = least{"128Mi", "an empty PostgreSQL is 40 MB, and keeps 80 MB of its log"}
+	leastBody     = least{"1Ki", "hardly any request is smaller"}
+)
+
+func (c *checker) bytes(q Quantity, least least) {
 	if q == "" {
 		c.required("a quantity such as 50Gi")
 		return
 	}
-	parsed, err := resource.ParseQuantity(string(q))
-	switch {
-	case err != nil:
-		c.invalid(string(q), "must be a number with one of the suffixes m, k, M, G, T, Ki, Mi, Gi, Ti, such as 50Gi")
-	case parsed.Sign() <= 0:
-		c.invalid(string(q), "must be more than zero")
+	switch _, err := resource.ParseQuantity(string(q)); {
+	case err != nil, strings.ContainsAny(string(q), "num"): // parts of a byte
+		c.invalid(string(q), "must be a number of bytes with one of the suffixes k, M, G, T, Ki, Mi, Gi, Ti, such as 50Gi")
+	case q.Less(least.amount):
+		c.invalid(string(q), "must be at least "+string(least.amount)+": "+least.why)
 	}
 }
 
-func (c *checker) optional(q Quantity) {
+func (c *checker) optional(q Quantity, least least) {
 	if q != "" {
-		c.quantity(q)
+		c.bytes(q, least)
 	}
 }
 
 func (c *checker) resources(r Resources) {
-	c.at("cpu").optional(r.CPU)
-	c.at("cpuLimit").optional(r.CPULimit)
-	c.at("memory").optional(r.Memory)
-	c.at("ephemeral").optional(r.Ephemeral)
-	cpu, err := resource.ParseQuantity(string(r.CPU))
-	limit, err2 := resource.ParseQuantity(string(r.CPULimit))
-	if err == nil && err2 == nil && limit.Cmp(cpu) < 0 {
+	c.at("cpu").cpu(r.CPU)
+	c.at("cpuLimit").cpu(r.CPULimit)
+	c.at("memory").optional(r.Memory, leastMemory)
+	c.at("ephemeral").optional(r.Ephemeral, leastDisk)
+	if r.CPULimit.Less(r.CPU) {
 		c.at("cpuLimit").invalid(string(r.CPULimit), "must be at least cpu, "+string(r.CPU))
 	}
 }

@@ -151,7 +151,7 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		{"a pool whose nodes may all be away", pooled(func(p *render.Pool) { p.Spare = 3 }), "cluster.pools[1].spare", "one has to stay"},
 		{"a pool of which fewer than none may be away", pooled(func(p *render.Pool) { p.Spare = -1 }), "cluster.pools[1].spare", "negative"},
 		{"a pool without CPU", pooled(func(p *render.Pool) { p.CPU = "" }), "cluster.pools[1].cpu", "Required"},
-		{"a pool of no memory", pooled(func(p *render.Pool) { p.Memory = "0" }), "cluster.pools[1].memory", "more than zero"},
+		{"a pool of no memory", pooled(func(p *render.Pool) { p.Memory = "0" }), "cluster.pools[1].memory", "at least 12Mi"},
 		{"a pool of 100Gb of disk", pooled(func(p *render.Pool) { p.Ephemeral = "100Gb" }), "cluster.pools[1].ephemeral", "such as 50Gi"},
 		{"a pool that takes no pods", pooled(func(p *render.Pool) { p.Pods = 0 }), "cluster.pools[1].pods", "110"},
 		{"a pool of two tenants", pooled(func(p *render.Pool) { p.Tenant = "acme,globex" }), "cluster.pools[1].tenant", "lower case"},
@@ -166,7 +166,30 @@ func TestEachMistakeGivesOneError(t *testing.T) {
 		{"a quantity of 10Gb", func(_ *render.Fleet, t *render.Tenant) {
 			t.Database = render.CloudNativePG{Instances: 1, Image: "postgres:18", Storage: "10Gb", Backup: render.Backup{To: render.NoStore{}}}
 		}, "tenants[acme].database.storage", "such as 50Gi"},
-		{"a quantity of nothing", func(_ *render.Fleet, t *render.Tenant) { t.Cache = render.Valkey{Memory: "0"} }, "tenants[acme].cache.memory", "more than zero"},
+		{"half a byte of memory", func(_ *render.Fleet, t *render.Tenant) { t.Cache = render.Valkey{Memory: "512m"} }, "tenants[acme].cache.memory", "suffixes k, M,"},
+		{"a gibibyte in thousandths", func(_ *render.Fleet, t *render.Tenant) { t.Cache = render.Valkey{Memory: "1073741824000m"} }, "tenants[acme].cache.memory", "suffixes k, M,"},
+		{"a volume of 50 bytes", func(_ *render.Fleet, t *render.Tenant) {
+			t.Database = render.CloudNativePG{Instances: 1, Image: "postgres:18", Storage: "50", Backup: render.Backup{To: render.NoStore{}}}
+		}, "tenants[acme].database.storage", "at least 128Mi"},
+		{"a log's volume of 50 bytes", func(_ *render.Fleet, t *render.Tenant) {
+			t.Database = render.CloudNativePG{Instances: 1, Image: "postgres:18", Storage: "50Gi", WALStorage: "50", Backup: render.Backup{To: render.NoStore{}}}
+		}, "tenants[acme].database.walStorage", "at least 128Mi"},
+		{"a single server's volume of 50 bytes", func(_ *render.Fleet, t *render.Tenant) {
+			t.Database = render.Postgres{Image: "postgres:18", Storage: "50", Backup: render.Backup{To: render.NoStore{}}}
+		}, "tenants[acme].database.storage", "at least 128Mi"},
+		{"a cache's volume of 50 bytes", func(_ *render.Fleet, t *render.Tenant) {
+			t.Cache = render.Valkey{Memory: "256Mi", Storage: "50"}
+		}, "tenants[acme].cache.storage", "at least 1Mi"},
+		{"a store of 50 bytes", func(f *render.Fleet, _ *render.Tenant) { f.Platform.Garage.Storage = "50" }, "platform.garage.storage", "at least 1Mi"},
+		{"requests of 50 bytes", func(_ *render.Fleet, t *render.Tenant) {
+			t.Edge = render.Gateway{Host: "acme.example.com", MaxBody: "50"}
+		}, "tenants[acme].edge.maxBody", "at least 1Ki"},
+		{"an API's memory of 512 bytes", func(_ *render.Fleet, t *render.Tenant) { t.API.Resources.Memory = "512" }, "tenants[acme].api.resources.memory", "at least 12Mi"},
+		{"a disk of 1 byte", func(_ *render.Fleet, t *render.Tenant) { t.API.Resources.Ephemeral = "1" }, "tenants[acme].api.resources.ephemeral", "at least 1Mi"},
+		{"CPUs of bytes", func(_ *render.Fleet, t *render.Tenant) { t.API.Resources.CPU = "1Gi" }, "tenants[acme].api.resources.cpu", "number of CPUs"},
+		{"no CPU", func(_ *render.Fleet, t *render.Tenant) { t.API.Resources.CPU = "0" }, "tenants[acme].api.resources.cpu", "at least 1m"},
+		{"a pool that does not say its CPUs", pooled(func(p *render.Pool) { p.CPU = "" }), "cluster.pools[1].cpu", "Required"},
+		{"a quantity of nothing", func(_ *render.Fleet, t *render.Tenant) { t.Cache = render.Valkey{Memory: "0"} }, "tenants[acme].cache.memory", "at least 12Mi"},
 		{"cron 61 * * * *", func(_ *render.Fleet, t *render.Tenant) {
 			t.Workloads = []render.Workload{render.CronJob{Name: "c", Command: []string{"c"}, Schedule: "61 * * * *"}}
 		}, "tenants[acme].workloads[0].schedule", "five fields"},
