@@ -104,7 +104,50 @@ func (c *call) states(ctx context.Context, base string, operands []string) (revi
 	if err != nil {
 		return review.States{}, err
 	}
-	return sinceRevision(ctx, module, base)
+	states, err := sinceRevision(ctx, module, base)
+	if err != nil {
+		return review.States{}, err
+	}
+	stale, err := c.stale(ctx, module, states)
+	if err != nil {
+		return review.States{}, err
+	}
+	if stale {
+		fmt.Fprintf(c.stderr, "golden/ is not what the code renders, and what is not in it is not compared: run %s first\n", self)
+	}
+	return states, nil
+}
+
+// stale tells whether golden/ is not what the code renders. It renders only where source that is not committed is gone,
+// or younger than everything that changes in golden/: where gen has not run since the last edit.
+func (c *call) stale(ctx context.Context, module string, states review.States) (bool, error) {
+	edited, err := git{ctx, module}.edited("*.go", "go.mod", ":!golden", ":!deploy", ":!local", ":!tools", ":!*_test.go")
+	if err != nil || len(edited) == 0 {
+		return false, err
+	}
+	var generated time.Time
+	for _, f := range states.Changed {
+		if info, err := os.Lstat(filepath.Join(module, golden, filepath.FromSlash(f.Path))); err == nil && info.ModTime().After(generated) {
+			generated = info.ModTime()
+		}
+	}
+	if !slices.ContainsFunc(edited, func(name string) bool {
+		info, err := os.Lstat(filepath.Join(module, filepath.FromSlash(name)))
+		return err != nil || info.ModTime().After(generated)
+	}) {
+		return false, nil
+	}
+	rendered, err := units(ctx, module, c.fleets)
+	if err != nil {
+		return ctx.Err() == nil, context.Cause(ctx) // gen tells the mistakes
+	}
+	root, err := openDir(filepath.Join(module, golden))
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = root.Close() }()
+	changes, err := compare(root, golden, goldenFiles(rendered), true)
+	return len(changes) > 0, err
 }
 
 // A directory is one that is read, and nothing outside of it.

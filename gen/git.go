@@ -108,6 +108,25 @@ func (g git) touched(commit, dir string) (map[string]bool, error) {
 	return touched, nil
 }
 
+// edited are the files below the directory, of those that the patterns pick, whose last state is not committed.
+func (g git) edited(patterns ...string) ([]string, error) {
+	prefix, err := g.run("rev-parse", "--show-prefix") // of the directory in the repository, from which status names files
+	if err != nil {
+		return nil, err
+	}
+	out, err := g.run(append([]string{"status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules", "--"}, patterns...)...)
+	if err != nil {
+		return nil, err
+	}
+	var edited []string
+	for entry := range strings.SplitSeq(string(out), "\x00") {
+		if len(entry) > 3 {
+			edited = append(edited, strings.TrimPrefix(entry[3:], strings.TrimSuffix(string(prefix), "\n")))
+		}
+	}
+	return edited, nil
+}
+
 // texts reads blobs by their names.
 func (g git) texts(blobs []string) (map[string][]byte, error) {
 	texts := make(map[string][]byte, len(blobs))
