@@ -41,9 +41,10 @@ func runDiff(ctx context.Context, c *call) error {
 	wrong := func(format string, args ...any) error {
 		return usageError{fmt.Sprintf(format, args...), usage(c.command)}
 	}
+	formats := []string{"text", "markdown", "json", "html"}
 	switch {
-	case !slices.Contains([]string{"text", "markdown", "json", "html"}, *format):
-		return wrong("unknown format %q", *format)
+	case !slices.Contains(formats, *format):
+		return wrong("%s", unknown("format", *format, formats))
 	case *rest != "" && *format != "markdown":
 		return wrong("-rest is for -format markdown")
 	case *base == "" && len(operands) == 0:
@@ -76,9 +77,27 @@ func runDiff(ctx context.Context, c *call) error {
 		err = report.WriteText(c.stdout, colourful(c.stdout))
 	}
 	if err == nil && len(report.Missing) > 0 {
-		err = fmt.Errorf("%d changes lack an acknowledgement in tenants/", len(report.Missing))
+		err = missing(report.Missing)
 	}
 	return err
+}
+
+// missing counts what lacks an acknowledgement, and apart from it what none permits.
+func missing(list []review.Missing) error {
+	lack := 0
+	for _, m := range list {
+		if m.Line != "" {
+			lack++
+		}
+	}
+	var told []string
+	if lack < len(list) {
+		told = append(told, count(len(list)-lack, "change")+" that nothing permits")
+	}
+	if lack > 0 {
+		told = append(told, count(lack, "change")+" without an acknowledgement in tenants/")
+	}
+	return errors.New(strings.Join(told, ", "))
 }
 
 // colourful tells whether text is for a terminal that takes colours.
@@ -180,11 +199,45 @@ func list(root *os.Root) (*directory, error) {
 
 // named opens a directory that somebody named.
 func named(dir string) (*directory, error) {
+	if err := isDir(dir); err != nil {
+		return nil, err
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", dir, err)
 	}
-	return list(root)
+	d, err := list(root)
+	if err != nil {
+		return nil, err
+	}
+	return d, laidOut(dir, d.files)
+}
+
+const layout = "<fleet>/<unit>/<object>.yaml"
+
+// isDir tells what is wrong with the name of a directory that is laid out like golden/.
+func isDir(dir string) error {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no directory %s: name one that holds %s, as golden/ does", dir, layout)
+	case err != nil:
+		return fmt.Errorf("reading %s: %w", dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is no directory: name one that holds %s, as golden/ does", dir, layout)
+	}
+	return nil
+}
+
+// laidOut fails where most of a directory's files are misplaced, as they are one level off. The others are told one by one
+// by who reads them.
+func laidOut(dir string, files []string) error {
+	misplaced := slices.DeleteFunc(slices.Clone(files), func(name string) bool {
+		return strings.Count(name, "/") == 2 && path.Ext(name) == ".yaml"
+	})
+	if len(misplaced) > len(files)/2 {
+		return fmt.Errorf("%s is not laid out like golden/, as %s: it holds %s; name the directory that holds the fleets", dir, layout, misplaced[0])
+	}
+	return nil
 }
 
 func (d *directory) read(name string) ([]byte, error) {

@@ -164,6 +164,19 @@ func (c *call) parse(least, most int) ([]string, error) {
 	return operands, nil
 }
 
+// unknown says which choices there are instead of one that is none.
+func unknown(what, given string, choices []string) string {
+	return fmt.Sprintf("unknown %s %q: choose %s", what, given, strings.Join(choices, ", "))
+}
+
+// count is a number of things, which are more than one by an s.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprint(n, " ", thing)
+}
+
 func usage(c command) string {
 	return strings.Join(strings.Fields(self+" "+c.name+" "+c.args), " ")
 }
@@ -283,7 +296,7 @@ func (m mistakes) Error() string {
 		}
 		fmt.Fprintln(&b, err)
 	}
-	fmt.Fprintf(&b, "%d mistake%s; golden/ is unchanged", len(m.errs), map[bool]string{true: "", false: "s"}[len(m.errs) == 1])
+	b.WriteString(count(len(m.errs), "mistake") + "; golden/ is unchanged")
 	return b.String()
 }
 

@@ -39,7 +39,7 @@ func runSchema(ctx context.Context, c *call) error {
 	name, known := printed[*format]
 	switch {
 	case !known:
-		return usageError{fmt.Sprintf("unknown format %q", *format), usage(c.command)}
+		return usageError{unknown("format", *format, []string{"jsonschema", "effect", "markdown"}), usage(c.command)}
 	case *check && *format != "":
 		return usageError{"-check and -format exclude each other", usage(c.command)}
 	}

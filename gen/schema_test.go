@@ -99,4 +99,7 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%v: %+v", wrong, r)
 		}
 	}
+	if r := finish(t, genCommand(t, module, "portal", "schema", "-format", "xml")); !strings.HasPrefix(r.stderr, "unknown format \"xml\": choose jsonschema, effect, markdown\n") {
+		t.Errorf("%+v", r)
+	}
 }

@@ -2,7 +2,9 @@ package gen
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -41,17 +43,21 @@ func runVerify(ctx context.Context, c *call) error {
 		formats = []string{"text", "json", "svg"}
 	}
 	if !slices.Contains(formats, *format) {
-		return usageError{fmt.Sprintf("unknown format %q", *format), usage(c.command)}
+		return usageError{unknown("format", *format, formats), usage(c.command)}
 	}
 	dir, fleets, err := c.verified(ctx, operands)
 	if err != nil {
 		return err
 	}
 	if *only != "" {
-		fleets = slices.DeleteFunc(fleets, func(f verify.Fleet) bool { return f.Name != *only })
-		if len(fleets) == 0 {
-			return usageError{fmt.Sprintf("there is no fleet %q", *only), usage(c.command)}
+		var names []string
+		for _, f := range fleets {
+			names = append(names, f.Name)
 		}
+		if !slices.Contains(names, *only) {
+			return usageError{unknown("fleet", *only, names), usage(c.command)}
+		}
+		fleets = slices.DeleteFunc(fleets, func(f verify.Fleet) bool { return f.Name != *only })
 	}
 	if *format == "svg" && len(fleets) > 1 {
 		return usageError{"a picture shows one fleet: name it with -fleet", usage(c.command)}
@@ -87,7 +93,7 @@ func runVerify(ctx context.Context, c *call) error {
 	default:
 		err = report.WriteText(c.stdout, dir)
 		if len(report.Findings) == 0 {
-			fmt.Fprintf(c.stderr, "%d rules hold in %d fleets; %s\n", len(verify.Rules()), len(fleets), report.Left())
+			fmt.Fprintf(c.stderr, "%d rules hold in %s; %s\n", len(verify.Rules()), count(len(fleets), "fleet"), report.Left())
 		}
 		for _, f := range fleets {
 			if len(f.Facts.Pools) == 0 {
@@ -104,7 +110,7 @@ func runVerify(ctx context.Context, c *call) error {
 		}
 	}
 	if err == nil && len(report.Findings) > 0 {
-		err = fmt.Errorf("%d findings", len(report.Findings))
+		err = errors.New(count(len(report.Findings), "finding"))
 	}
 	return err
 }
@@ -114,10 +120,21 @@ func runVerify(ctx context.Context, c *call) error {
 func (c *call) verified(ctx context.Context, operands []string) (dir string, fleets []verify.Fleet, err error) {
 	if len(operands) > 0 {
 		dir = operands[0]
-		if info, err := os.Stat(dir); err != nil {
+		if err := isDir(dir); err != nil {
 			return "", nil, err
-		} else if !info.IsDir() {
-			return "", nil, fmt.Errorf("%s is no directory", dir)
+		}
+		var files []string
+		err := fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				files = append(files, name)
+			}
+			return err
+		})
+		if err != nil {
+			return "", nil, fmt.Errorf("reading %s: %w", dir, err)
+		}
+		if err := laidOut(dir, files); err != nil {
+			return "", nil, err
 		}
 		if fleets, err = verify.Load(os.DirFS(dir)); err != nil {
 			return "", nil, fmt.Errorf("reading %s: %w", dir, err)
