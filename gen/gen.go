@@ -12,8 +12,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/ast"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -285,19 +287,43 @@ var tenantPath = regexp.MustCompile(`^fleets\[[^\]]*\]\.tenants\[([a-z0-9-]+)\]`
 
 func (m mistakes) Error() string {
 	var b strings.Builder
+	files := tenantFiles(m.root)
 	for _, err := range m.errs {
 		if e, ok := errors.AsType[*field.Error](err); ok {
-			if match := tenantPath.FindStringSubmatch(e.Field); match != nil {
-				file := "tenants/" + match[1] + ".go"
-				if info, err := os.Stat(filepath.Join(m.root, filepath.FromSlash(file))); err == nil && info.Mode().IsRegular() {
-					b.WriteString(file + ": ")
-				}
+			if match := tenantPath.FindStringSubmatch(e.Field); match != nil && len(files[match[1]]) > 0 {
+				b.WriteString(strings.Join(files[match[1]], ", ") + ": ")
 			}
 		}
 		fmt.Fprintln(&b, err)
 	}
 	b.WriteString(count(len(m.errs), "mistake") + "; golden/ is unchanged")
 	return b.String()
+}
+
+// tenantFiles are the files of tenants/ that write each tenant's name: two of a name that is written twice, none of one that
+// is computed.
+func tenantFiles(module string) map[string][]string {
+	files := map[string][]string{}
+	root, err := os.OpenRoot(filepath.Join(module, "tenants"))
+	if err != nil {
+		return files
+	}
+	defer func() { _ = root.Close() }()
+	pkg, err := parsePackage(root)
+	if err != nil {
+		return files
+	}
+	for _, file := range slices.Sorted(maps.Keys(pkg.files)) {
+		ast.Inspect(pkg.files[file], func(n ast.Node) bool {
+			if value, ok := n.(*ast.CompositeLit); ok && isTenant(value.Type) {
+				if name, path := nameIn(value), "tenants/"+file; !slices.Contains(files[name], path) {
+					files[name] = append(files[name], path)
+				}
+			}
+			return true
+		})
+	}
+	return files
 }
 
 func (m mistakes) Unwrap() []error { return m.errs }

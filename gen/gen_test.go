@@ -144,6 +144,10 @@ var mistaken = map[string]struct {
 		func(f *render.Fleet) { f.Tenants[1].Name = "acme" },
 		`fleets[prod].tenants[acme].name: Duplicate value: "acme"`,
 	},
+	"two tenants of one name, which two files write": {
+		func(f *render.Fleet) { f.Tenants[0].Name, f.Tenants[1].Name = "wayne", "wayne" },
+		`fleets[prod].tenants[wayne].name: Duplicate value: "wayne"`,
+	},
 	"an upper-case name": {
 		func(f *render.Fleet) { f.Tenants[0].Name = "Acme" },
 		`fleets[prod].tenants[Acme].name: Invalid value: "Acme": `,
@@ -199,8 +203,12 @@ func TestMistakes(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(module, "tenants"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"acme.go", "globex.go"} {
-		if err := os.WriteFile(filepath.Join(module, "tenants", name), nil, 0o644); err != nil {
+	for file, tenants := range map[string][]string{"acme.go": {"acme"}, "rest.go": {"globex", "wayne"}, "wayne.go": {"wayne"}} {
+		text := "package tenants\n"
+		for i, name := range tenants {
+			text += fmt.Sprintf("var %s%d = render.Tenant{Name: %q}\n", strings.TrimSuffix(file, ".go"), i, name)
+		}
+		if err := os.WriteFile(filepath.Join(module, "tenants", file), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,9 +216,9 @@ func TestMistakes(t *testing.T) {
 	for name, bad := range mistaken {
 		t.Run(name, func(t *testing.T) {
 			want := bad.want
-			for _, tenant := range []string{"acme", "globex"} {
+			for tenant, files := range map[string]string{"acme": "tenants/acme.go", "globex": "tenants/rest.go", "wayne": "tenants/rest.go, tenants/wayne.go"} {
 				if strings.HasPrefix(want, "fleets[prod].tenants["+tenant+"]") {
-					want = "tenants/" + tenant + ".go: " + want
+					want = files + ": " + want
 				}
 			}
 			for _, args := range [][]string{nil, {"check"}} {
