@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -26,8 +27,9 @@ import (
 
 const newHelp = `Writes tenants/NAME.go, a copy of another tenant's file with NAME wherever the other name
 stands (identifiers, hosts, buckets, comments), and lists it after the other tenant in every
-[]render.Tenant{...} of tenants/. NAME is the tenant's namespace: lower-case letters, digits
-and hyphens, a letter first, at most 63.
+[]render.Tenant{...} and append(...) of tenants/. Tells where, and where else the other one is
+named. NAME is the tenant's namespace: lower-case letters, digits and hyphens, a letter first,
+at most 63.
 `
 
 func runNew(_ context.Context, c *call) error {
@@ -64,11 +66,12 @@ func runNew(_ context.Context, c *call) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking for tenants/%s: %w", file, err)
 	}
-	tenant, lists, err := pkg.copied(src, name)
+	made, err := pkg.copied(src, name)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(root, file, tenant); err != nil {
+	lists := made.lists
+	if err := writeFile(root, file, made.tenant); err != nil {
 		return fmt.Errorf("writing tenants/%s: %w", file, err)
 	}
 	for i, list := range slices.Sorted(maps.Keys(lists)) {
@@ -85,6 +88,10 @@ func runNew(_ context.Context, c *call) error {
 		fmt.Fprintf(c.stdout, "updated tenants/%s\n", list)
 	}
 	fmt.Fprintf(c.stderr, "tenants/%s is %s under another name: edit it, then run %s\n", file, src.name, self)
+	fmt.Fprintf(c.stderr, "it is listed at %s\n", strings.Join(made.listed, ", "))
+	if len(made.left) > 0 {
+		fmt.Fprintf(c.stderr, "only %s is named at %s\n", src.name, strings.Join(made.left, ", "))
+	}
 	return nil
 }
 
@@ -190,39 +197,44 @@ type sourceTenant struct {
 	file       string // that declares it
 }
 
-// An entry is one element of a []render.Tenant{...}: a function's call, or a variable.
+// An entry is one element of a []render.Tenant{...}, or of what is appended to one: a function's call, or a variable.
 type entry struct {
-	file       string
-	list       *ast.CompositeLit
-	index      int
-	identifier string
+	file  string
+	list  []ast.Expr
+	end   token.Pos // of the list
+	index int
+	*ast.Ident
 }
 
-// entries lists those of all lists, in the order of files and lines.
+// entries lists those of all lists in the order of files and lines, and then what is appended.
 func (p *sourcePackage) entries() []entry {
-	var all []entry
+	var listed, appended []entry
 	for _, file := range slices.Sorted(maps.Keys(p.files)) {
-		ast.Inspect(p.files[file], func(n ast.Node) bool {
-			list, ok := n.(*ast.CompositeLit)
-			if !ok {
-				return true
-			}
-			array, ok := list.Type.(*ast.ArrayType)
-			if !ok || !isTenant(array.Elt) {
-				return true
-			}
-			for i, element := range list.Elts {
+		add := func(to *[]entry, list []ast.Expr, end token.Pos) {
+			for i, element := range list {
 				if made, ok := element.(*ast.CallExpr); ok {
 					element = made.Fun
 				}
 				if id, ok := element.(*ast.Ident); ok {
-					all = append(all, entry{file, list, i, id.Name})
+					*to = append(*to, entry{file, list, end, i, id})
+				}
+			}
+		}
+		ast.Inspect(p.files[file], func(n ast.Node) bool {
+			switch list := n.(type) {
+			case *ast.CompositeLit:
+				if array, ok := list.Type.(*ast.ArrayType); ok && isTenant(array.Elt) {
+					add(&listed, list.Elts, list.Rbrace)
+				}
+			case *ast.CallExpr:
+				if to, ok := list.Fun.(*ast.Ident); ok && to.Name == "append" && len(list.Args) > 0 && !list.Ellipsis.IsValid() {
+					add(&appended, list.Args[1:], list.Rparen)
 				}
 			}
 			return true
 		})
 	}
-	return all
+	return append(listed, appended...)
 }
 
 func isTenant(e ast.Expr) bool {
@@ -234,7 +246,7 @@ func isTenant(e ast.Expr) bool {
 func (p *sourcePackage) source(name string) (sourceTenant, error) {
 	var known []string
 	for _, e := range p.entries() {
-		t, ok := p.declared(e.identifier)
+		t, ok := p.declared(e.Name)
 		if !ok {
 			continue
 		}
@@ -307,12 +319,19 @@ func declares(decl ast.Decl) []*ast.Ident {
 	return nil
 }
 
-// copied is the new tenant's file, and the files of lists with the new tenant in them.
-func (p *sourcePackage) copied(src sourceTenant, name string) ([]byte, map[string][]byte, error) {
+// A tenantCopy is a new tenant.
+type tenantCopy struct {
+	tenant       []byte            // its file
+	lists        map[string][]byte // the files of lists with the tenant in them
+	listed, left []string          // file:line of each place where it is listed, and where only its source is named
+}
+
+// copied puts a tenant's name in the place of another's.
+func (p *sourcePackage) copied(src sourceTenant, name string) (tenantCopy, error) {
 	var listed []entry
 	speaking := map[string]bool{src.file: true}
 	for _, e := range p.entries() {
-		if e.identifier == src.identifier {
+		if e.Name == src.identifier {
 			listed = append(listed, e)
 			speaking[e.file] = true
 		}
@@ -325,30 +344,80 @@ func (p *sourcePackage) copied(src sourceTenant, name string) ([]byte, map[strin
 			to := spell.identifier(id.Name)
 			switch {
 			case to == id.Name:
-				return nil, nil, fmt.Errorf("tenants/%s declares %s, which a copy would declare again: give %s a file of its own", src.file, id.Name, src.name)
+				return tenantCopy{}, fmt.Errorf("tenants/%s declares %s, which a copy would declare again: give %s a file of its own", src.file, id.Name, src.name)
 			case token.IsKeyword(to) || to == "init" || types.Universe.Lookup(to) != nil:
-				return nil, nil, fmt.Errorf("%q cannot be a tenant's name: %s is a word of Go", name, to)
+				return tenantCopy{}, fmt.Errorf("%q cannot be a tenant's name: %s is a word of Go", name, to)
 			case used[to]:
-				return nil, nil, fmt.Errorf("%q cannot be a tenant's name: package tenants has another %s", name, to)
+				return tenantCopy{}, fmt.Errorf("%q cannot be a tenant's name: package tenants has another %s", name, to)
 			}
 			renamed[id.Name] = to
 		}
 	}
-	tenant, err := format.Source(p.edited(src.file, p.respelled(p.files[src.file], spell, renamed)))
+	made := tenantCopy{lists: map[string][]byte{}}
+	var err error
+	made.tenant, err = format.Source(p.edited(src.file, p.respelled(p.files[src.file], spell, renamed)))
 	if err != nil {
-		return nil, nil, fmt.Errorf("copying tenants/%s: %w", src.file, err)
+		return tenantCopy{}, fmt.Errorf("copying tenants/%s: %w", src.file, err)
 	}
 	edits := map[string][]edit{}
 	for _, e := range listed {
 		edits[e.file] = append(edits[e.file], p.inserted(e, spell, renamed))
 	}
-	lists := map[string][]byte{}
 	for file := range edits {
-		if lists[file], err = format.Source(p.edited(file, edits[file])); err != nil {
-			return nil, nil, fmt.Errorf("listing %s in tenants/%s: %w", name, file, err)
+		if made.lists[file], err = format.Source(p.edited(file, edits[file])); err != nil {
+			return tenantCopy{}, fmt.Errorf("listing %s in tenants/%s: %w", name, file, err)
 		}
 	}
-	return tenant, lists, nil
+	for _, file := range slices.Sorted(maps.Keys(p.files)) {
+		at := func(offset int) string {
+			line := 1 + bytes.Count(p.text[file][:offset], []byte("\n"))
+			for _, e := range edits[file] {
+				if e.start < offset {
+					line += strings.Count(e.text, "\n")
+				}
+			}
+			return fmt.Sprintf("tenants/%s:%d", file, line)
+		}
+		for _, e := range edits[file] {
+			made.listed = append(made.listed, at(e.start))
+		}
+		if file == src.file || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		naming(p.files[file], src, func(n ast.Node) {
+			within := func(e entry) bool { return e.list[e.index].Pos() <= n.Pos() && n.Pos() < e.list[e.index].End() }
+			if !slices.ContainsFunc(listed, within) {
+				made.left = append(made.left, at(p.offset(n.Pos())))
+			}
+		})
+	}
+	made.left = slices.Compact(made.left)
+	return made, nil
+}
+
+// naming visits every identifier and every string that is the tenant, but what declares a name.
+func naming(n ast.Node, t sourceTenant, visit func(ast.Node)) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			return false
+		case *ast.KeyValueExpr:
+			naming(n.Value, t, visit)
+			return false
+		case *ast.SelectorExpr:
+			naming(n.X, t, visit)
+			return false
+		case *ast.Ident:
+			if n.Name == t.identifier {
+				visit(n)
+			}
+		case *ast.BasicLit:
+			if text, err := strconv.Unquote(n.Value); n.Kind == token.STRING && err == nil && text == t.name {
+				visit(n)
+			}
+		}
+		return true
+	})
 }
 
 // An edit replaces the bytes from start to end.
@@ -416,7 +485,7 @@ func (p *sourcePackage) respelled(n ast.Node, spell spelling, renamed map[string
 
 // inserted lists the new tenant after the entry, on a line of its own if the entry has one.
 func (p *sourcePackage) inserted(e entry, spell spelling, renamed map[string]string) edit {
-	element := e.list.Elts[e.index]
+	element := e.list[e.index]
 	start, end := p.offset(element.Pos()), p.offset(element.End())
 	within := p.respelled(element, spell, renamed)
 	for i := range within {
@@ -426,9 +495,9 @@ func (p *sourcePackage) inserted(e entry, spell spelling, renamed map[string]str
 	one := &sourcePackage{text: map[string][]byte{"": p.text[e.file][start:end]}}
 	text := string(one.edited("", within))
 
-	next := e.list.Rbrace
-	if e.index+1 < len(e.list.Elts) {
-		next = e.list.Elts[e.index+1].Pos()
+	next := e.end
+	if e.index+1 < len(e.list) {
+		next = e.list[e.index+1].Pos()
 	}
 	between := p.text[e.file][end:p.offset(next)]
 	if line := strings.IndexByte(string(between), '\n'); line >= 0 {
