@@ -43,7 +43,7 @@ var modulePath = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9_~-][A-Za-z
 
 func runInit(_ context.Context, c *call) error {
 	module := c.flags.String("module", "", "`PATH` of the new Go module (default: example.com/ and DIR's name)")
-	replace := c.flags.String("replace", "", "take Tenantry from the source in `CHECKOUT`, for work on both at once")
+	replace := c.flags.String("replace", "", "take Tenantry from the source in `CHECKOUT`: for work on both at once, and while no version is published")
 	operands, err := c.parse(1, 1)
 	if err != nil {
 		return err
@@ -74,6 +74,9 @@ func runInit(_ context.Context, c *call) error {
 	}
 	for _, f := range files {
 		fmt.Fprintf(c.stdout, "created %s\n", filepath.Join(operands[0], filepath.FromSlash(f.Name)))
+	}
+	if from.Version == "" {
+		fmt.Fprintln(c.stderr, "go mod tidy will require the newest version that is published: where there is none, init again with -replace CHECKOUT")
 	}
 	fmt.Fprintf(c.stderr, "next: cd %s && go mod tidy && go -C deploy mod tidy && %s\n", operands[0], self)
 	return nil

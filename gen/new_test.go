@@ -57,7 +57,9 @@ func scaffolded(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "infra")
-	mustRun(t, t.TempDir(), "", "init", dir, "-replace", checkout)
+	if r := runGen(t, t.TempDir(), "", "init", dir, "-replace", checkout); r.code != 0 || strings.Contains(r.stderr, "-replace") {
+		t.Fatalf("%+v", r)
+	}
 	sum, err := os.ReadFile("../go.sum")
 	if err != nil {
 		t.Fatal(err)
