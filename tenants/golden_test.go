@@ -64,6 +64,23 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// The example that README.md begins with is what renders here.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("acme.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```go\n")
+	example, _, _ := strings.Cut(rest, "```")
+	if !strings.HasPrefix(example, "func acme(") || !strings.Contains(string(source), example) {
+		t.Errorf("the first example of README.md is no part of tenants/acme.go:\n%s", example)
+	}
+}
+
 func TestSchema(t *testing.T) {
 	diff, err := gen.CheckSchema("..", Fleets())
 	if err != nil {
