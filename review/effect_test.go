@@ -125,3 +125,35 @@ func TestRarer(t *testing.T) {
 		}
 	}
 }
+
+func TestParts(t *testing.T) {
+	for _, row := range []struct {
+		field Field
+		want  []string
+		why   string
+	}{
+		{Field{Path: "spec.a", Before: "{b: c}", After: "{b: d}"}, nil, "a value that changes"},
+		{Field{Path: "spec.a", After: "b"}, nil, "a value"},
+		{Field{Path: "spec.a", After: `"{b: c}"`}, nil, "a text that looks like a block"},
+		{Field{Path: "spec.a", After: "[b, c]"}, nil, "a list of values, which is one"},
+		{
+			Field{Path: "spec.a", After: "{b: {c/d: 1}, e: [{f: [g]}]}"},
+			[]string{"spec.a.b: {c/d: 1}", "spec.a.b[c/d]: 1", "spec.a.e: [{f: [g]}]", "spec.a.e[0]: {f: [g]}", "spec.a.e[0].f: [g]"}, "what is set at once",
+		},
+		{Field{Path: "spec.a", After: "[{b: c}]"}, []string{"spec.a[0]: {b: c}", "spec.a[0].b: c"}, "a list that is set at once"},
+		{Field{Path: "spec.a[name=b]", After: "{c: d}"}, []string{"spec.a[name=b].c: d"}, "an item that is new"},
+		{Field{Path: "spec.a", Before: "{b: c}"}, []string{"spec.a.b: c"}, "what is taken out at once"},
+		{Field{Path: "spec.a[name=b]", Before: "{c: d}"}, nil, "an item that is gone"},
+	} {
+		var got []string
+		for _, part := range parts(&row.field)[1:] {
+			if (part.After == "") != (row.field.After == "") {
+				t.Errorf("%s: %+v", row.why, part)
+			}
+			got = append(got, part.Path+": "+part.Before+part.After)
+		}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.why, diff)
+		}
+	}
+}
