@@ -22,11 +22,14 @@ func schemas(tb testing.TB) *schema.Set {
 	return set
 }
 
-// objectOf is the object of a kind, as in "apps/v1 Deployment", with more lines of YAML.
+// objectOf is the object of a kind, as in "apps/v1 Deployment", with more lines of YAML, which may begin with its metadata.
 func objectOf(tb testing.TB, kind, text string) *object {
 	tb.Helper()
+	if !strings.HasPrefix(text, "metadata") {
+		text = "metadata: {name: it, namespace: acme}\n" + text
+	}
 	apiVersion, kind, _ := strings.Cut(kind, " ")
-	o, err := parse("prod/acme/object.yaml", []byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\nmetadata: {name: it, namespace: acme}\n"+text))
+	o, err := parse("prod/acme/object.yaml", []byte("apiVersion: "+apiVersion+"\nkind: "+kind+"\n"+text))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package review
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,6 +23,8 @@ func TestWeigh(t *testing.T) {
 		{"apps/v1 Deployment", "spec: {template: {metadata: {annotations: {a: b}}}}", "spec: {template: {metadata: {annotations: {a: c}}}}", nothing, "no policy picks by annotations"},
 		{"apps/v1 Deployment", "", "spec: {template: {spec: {containers: [{name: a, ports: [{name: p, containerPort: 1}]}]}}}", certain, "ports have names that policies use"},
 		{"apps/v1 Deployment", "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 1}]}]}}}", "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 1, name: p}]}]}}}", certain, "a port has a name"},
+		{"apps/v1 Deployment", "spec: {template: {spec: {containers: [{name: a}]}}}", "spec: {template: {spec: {containers: [{name: a}, {name: b, ports: [{containerPort: 1, name: p}]}]}}}", certain, "a container brings a port"},
+		{"apps/v1 Deployment", "spec: {template: {spec: {containers: [{name: a}]}}}", "spec: {template: {spec: {containers: [{name: a}, {name: b}]}}}", nothing, "a container brings none"},
 		{"apps/v1 Deployment", "spec: {template: {spec: {hostNetwork: false}}}", "spec: {template: {spec: {hostNetwork: true}}}", certain, "no policy binds pods in the network of their node"},
 		{"apps/v1 Deployment", "spec: {template: {spec: {dnsPolicy: None}}}", "spec: {template: {spec: {dnsPolicy: Default}}}", nothing, "nobody is reached by it"},
 		{"v1 Namespace", "metadata: {name: it, labels: {a: b}}", "metadata: {name: it, labels: {a: c}}", "[a]", "a label of a namespace"},
@@ -36,18 +37,7 @@ func TestWeigh(t *testing.T) {
 		{"postgresql.cnpg.io/v1 Cluster", "spec: {inheritedMetadata: {labels: {a: b}}}", "spec: {inheritedMetadata: {labels: {a: c}}}", "[a]", "labels that an operator hands on"},
 		{"v1 ConfigMap", "data: {a: b}", "data: {a: c}", nothing, "it lets nothing happen"},
 	} {
-		of := func(text string) *object {
-			if !strings.HasPrefix(text, "metadata") {
-				text = "metadata: {name: it}\n" + text
-			}
-			version, kind, _ := strings.Cut(row.kind, " ")
-			o, err := parse("prod/acme/object.yaml", []byte("apiVersion: "+version+"\nkind: "+kind+"\n"+text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return o
-		}
-		before, after := of(row.before), of(row.after)
+		before, after := objectOf(t, row.kind, row.before), objectOf(t, row.kind, row.after)
 		s := weigh(before, after, compareFields(schemas(t), before, after))
 		got := fmt.Sprint(s.labels)
 		if s.certain {
