@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +32,8 @@ import (
 )
 
 const usage = `usage: go -C deploy run . COMMAND -fleet NAME [flags] [UNIT…]
+       go -C deploy run . stages
+       go -C deploy run . report FILE…
 
 preview   shows what up would do, and changes nothing
 up        applies the units whose golden files differ from what is deployed: the platform,
@@ -43,20 +46,20 @@ recover   mends the state after a run that was killed, and builds a lost state a
 destroy   takes a tenant that tenants/ no longer has from the cluster. It keeps what holds
           data, and says what; see Acknowledged in render.Fleet
 stages    prints the fleets and their rings as JSON, in the order in which a change reaches them
-report    makes Markdown of the files to which runs with -format json have written: report FILE…
+report    makes Markdown of the files to which runs with -format json have written
 
 Without UNIT it is every unit of the fleet, but for destroy, and but for those that Flux delivers,
 which only drift looks at. The kubeconfig must have a context
 that is named after the fleet, so that no fleet is applied to another's cluster. Secrets come
 from the environment: each missing variable is named before anything is changed.
 
-flags:
+flags, before or after the units; a command refuses those that are not for it:
   -fleet NAME      the fleet
-  -state URL       Pulumi's backend (default: $PULUMI_BACKEND_URL, or the folder state/
-                   beside golden/)
-  -secrets URL     what encrypts a new state: passphrase (default), or a key of a cloud's key
-                   service, such as awskms://alias/name?region=eu-west-1
-  -parallel N      units at a time (default 4)
+  -state URL       all but drift: Pulumi's backend (default: $PULUMI_BACKEND_URL, or the folder
+                   state/ beside golden/)
+  -secrets URL     preview, up, recover: what encrypts a new state: passphrase (default), or a
+                   key of a cloud's key service, such as awskms://alias/name?region=eu-west-1
+  -parallel N      all but drift: units at a time (default 4)
   -all             preview, up: also the units whose golden files have not changed
   -repair          preview, up: -all, and look at every object in the cluster: what golden has and
                    others have changed or deleted there is set back
@@ -70,7 +73,7 @@ environment:
   PULUMI_CONFIG_PASSPHRASE   encrypts secrets in Pulumi's state
   TENANTRY_ENVIRONMENT       a JSON object of more variables for Secrets
 
-exit status: 0 done, 1 failed or found drift, 2 wrong usage
+exit status: 0 done, 1 failed or found drift, 2 wrong usage, which go run makes 1
 
 example:
   go -C deploy run . preview -fleet staging acme
@@ -137,7 +140,7 @@ type call struct {
 }
 
 func run(ctx context.Context, golden string, fleets []render.Fleet, args []string, stdout, stderr io.Writer) (err error) {
-	c, err := parse(args, stdout)
+	c, err := parse(fleets, args, stdout)
 	if err != nil {
 		return err
 	}
@@ -231,8 +234,19 @@ func stateBeside(golden string) (string, error) {
 	return "file://" + filepath.ToSlash(dir), nil
 }
 
-func parse(args []string, stdout io.Writer) (*call, error) {
-	c := &call{}
+// commands are the words that a command line begins with, and the names of the flags that go with each.
+var commands = []struct{ verb, flags string }{
+	{"preview", "fleet state secrets parallel all repair through format"},
+	{"up", "fleet state secrets parallel all repair through wait format"},
+	{"drift", "fleet format"},
+	{"recover", "fleet state secrets parallel break-lock format"},
+	{"destroy", "fleet state parallel format"},
+	{"stages", ""},
+	{"report", ""},
+}
+
+func parse(fleets []render.Fleet, args []string, stdout io.Writer) (*call, error) {
+	c := &call{parallel: 4, wait: 10 * time.Minute}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		c.verb, args = args[0], args[1:]
 	}
@@ -241,47 +255,102 @@ func parse(args []string, stdout io.Writer) (*call, error) {
 	flags.StringVar(&c.name, "fleet", "", "")
 	flags.StringVar(&c.state, "state", "", "")
 	flags.StringVar(&c.secrets, "secrets", "passphrase", "")
-	flags.IntVar(&c.parallel, "parallel", 4, "")
+	flags.Func("parallel", "", func(text string) (err error) {
+		if c.parallel, err = strconv.Atoi(text); err != nil || c.parallel < 1 {
+			return errors.New("want a number, at least 1")
+		}
+		return nil
+	})
 	flags.StringVar(&c.through, "through", "", "")
 	flags.BoolVar(&c.all, "all", false, "")
 	flags.BoolVar(&c.repair, "repair", false, "")
-	flags.DurationVar(&c.wait, "wait", 10*time.Minute, "")
+	flags.Func("wait", "", func(text string) (err error) {
+		if c.wait, err = time.ParseDuration(text); err != nil {
+			return errors.New("want a duration, such as 10m")
+		}
+		return nil
+	})
 	flags.BoolVar(&c.breakLock, "break-lock", false, "")
 	format := flags.String("format", "text", "")
-	err := flags.Parse(args)
-	c.names = flags.Args()
+	var err error
+	c.names, err = operands(flags, args)
 	c.all = c.all || c.repair
 	c.json = *format == "json"
+	var verbs []string
+	for _, k := range commands {
+		verbs = append(verbs, k.verb)
+	}
+	i := slices.Index(verbs, c.verb)
 	switch {
 	case errors.Is(err, flag.ErrHelp) || c.verb == "help":
 		fmt.Fprint(stdout, usage)
 		return nil, flag.ErrHelp
+	case c.verb == "" && len(args) > 0:
+		return nil, usageError(fmt.Sprintf("%s stands before the command, which comes first: %s", args[0], strings.Join(verbs, ", ")))
+	case c.verb == "":
+		return nil, usageError("the command is missing: there are " + strings.Join(verbs, ", "))
+	case i < 0:
+		return nil, usageError(fmt.Sprintf("there is no command %q, but %s", c.verb, strings.Join(verbs, ", ")))
 	case err != nil:
 		return nil, usageError(err.Error())
-	case !slices.Contains([]string{"preview", "up", "drift", "recover", "destroy", "stages", "report"}, c.verb):
-		return nil, usageError(fmt.Sprintf("unknown command %q", c.verb))
+	}
+	own := strings.Fields(commands[i].flags)
+	flags.Visit(func(f *flag.Flag) {
+		switch {
+		case err != nil || slices.Contains(own, f.Name):
+		case len(own) == 0:
+			err = usageError(fmt.Sprintf("%s takes no flags: leave out -%s", c.verb, f.Name))
+		default:
+			err = usageError(fmt.Sprintf("%s takes no -%s, but -%s", c.verb, f.Name, strings.Join(own, ", -")))
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
 	case c.verb == "report" && len(c.names) == 0:
 		return nil, usageError("report wants the names of files")
+	case c.verb == "stages" && len(c.names) > 0:
+		return nil, usageError(fmt.Sprintf("extra argument %q: stages takes none", c.names[0]))
 	case c.verb == "report" || c.verb == "stages":
 	case c.name == "":
-		return nil, usageError("-fleet is missing")
-	case c.parallel < 1:
-		return nil, usageError("-parallel must be at least 1")
+		return nil, usageError("-fleet is missing: there are " + fleetNames(fleets))
 	case *format != "text" && *format != "json":
 		return nil, usageError("-format must be text or json")
-	case c.through != "" && (len(c.names) > 0 || c.verb != "preview" && c.verb != "up"):
-		return nil, usageError("-through is for preview and up of a whole fleet")
+	case c.through != "" && len(c.names) > 0:
+		return nil, usageError("-through is for a whole fleet: leave out " + strings.Join(c.names, ", "))
 	case c.verb == "destroy" && len(c.names) == 0:
 		return nil, usageError("destroy wants the names of the units")
 	}
 	return c, nil
 }
 
+// operands reads the flags, which may stand anywhere after the command, and returns the other arguments.
+func operands(flags *flag.FlagSet, args []string) (names []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		rest := flags.Args()
+		if read := len(args) - len(rest); len(rest) == 0 || read > 0 && args[read-1] == "--" {
+			return append(names, rest...), nil
+		}
+		names, args = append(names, rest[0]), rest[1:]
+	}
+}
+
+func fleetNames(fleets []render.Fleet) string {
+	var names []string
+	for _, f := range fleets {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
 // choose picks the units that the command line names.
 func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, error) {
 	i := slices.IndexFunc(fleets, func(f render.Fleet) bool { return f.Name == c.name })
 	if i < 0 {
-		return nil, usageError(fmt.Sprintf("there is no fleet %q", c.name))
+		return nil, usageError(fmt.Sprintf("there is no fleet %q, but %s", c.name, fleetNames(fleets)))
 	}
 	c.fleet = fleets[i]
 	rings := ringsOf(c.fleet)
@@ -290,7 +359,11 @@ func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, 
 		return nil, usageError(fmt.Sprintf("the fleet %s has no ring %q, but %s", c.name, c.through, strings.Join(rings, ", ")))
 	}
 	var chosen []render.Unit
+	var known []string
 	for _, u := range all {
+		if u.Fleet == c.name {
+			known = append(known, u.Name)
+		}
 		if u.Fleet != c.name || c.wave(u.Name) > last || len(c.names) > 0 && !slices.Contains(c.names, u.Name) {
 			continue
 		}
@@ -305,12 +378,11 @@ func (c *call) choose(fleets []render.Fleet, all []render.Unit) ([]render.Unit, 
 		if c.verb != "destroy" && slices.Contains(c.pulled, name) {
 			return nil, usageError(fmt.Sprintf("Flux delivers %s.%s, and nothing is pushed to it: merge the change, and ask flux get kustomizations what became of it", c.name, name))
 		}
-		known := slices.Contains(c.pulled, name) || slices.ContainsFunc(chosen, func(u render.Unit) bool { return u.Name == name })
-		if c.verb == "destroy" && known {
+		if c.verb == "destroy" && slices.Contains(known, name) {
 			return nil, usageError(fmt.Sprintf("tenants/ still has %s: take it out there, have that reviewed, and destroy it then", name))
 		}
-		if c.verb != "destroy" && c.verb != "recover" && !known {
-			return nil, usageError(fmt.Sprintf("the fleet %s has no unit %q", c.name, name))
+		if c.verb != "destroy" && c.verb != "recover" && !slices.Contains(known, name) {
+			return nil, usageError(fmt.Sprintf("the fleet %s has no unit %q, but %s", c.name, name, strings.Join(known, ", ")))
 		}
 	}
 	return chosen, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,19 +21,31 @@ func TestCommandLine(t *testing.T) {
 		args   []string
 		want   string // in the error; empty for none
 	}{
-		{"no command", nil, "unknown command"},
-		{"an unknown command", []string{"apply", "-fleet", "prod"}, "unknown command"},
-		{"no fleet", []string{"up"}, "-fleet is missing"},
-		{"an unknown fleet", []string{"up", "-fleet", "nosuch"}, "no fleet"},
-		{"an unknown unit", []string{"up", "-fleet", "prod", "nosuch"}, "no unit"},
+		{"no command", nil, "the command is missing: there are preview, up, drift"},
+		{"an unknown command", []string{"apply", "-fleet", "prod"}, "there is no command \"apply\", but preview, up, drift"},
+		{"a flag before the command", []string{"-fleet", "prod", "preview"}, "-fleet stands before the command, which comes first: preview, up, drift"},
+		{"no fleet", []string{"up"}, "-fleet is missing: there are staging, prod, tower"},
+		{"an unknown fleet", []string{"up", "-fleet", "nosuch"}, "there is no fleet \"nosuch\", but staging, prod, tower"},
+		{"an unknown unit", []string{"up", "-fleet", "prod", "nosuch"}, "the fleet prod has no unit \"nosuch\", but platform, acme, globex, hooli, initech, stark, umbrella"},
+		{"a unit that looks like a flag", []string{"up", "-fleet", "prod", "--", "-all"}, "the fleet prod has no unit \"-all\""},
+		{"an unknown flag after a unit", []string{"up", "-fleet", "prod", "acme", "-force"}, "-force"},
 		{"a unit that Flux delivers", []string{"up", "-fleet", "prod", "acme", "stark"}, "Flux delivers prod.stark"},
 		{"a unit that Flux delivers and golden has", []string{"destroy", "-fleet", "prod", "stark"}, "tenants/ still has stark"},
 		{"an unknown flag", []string{"up", "-force"}, "-force"},
 		{"an unknown ring", []string{"up", "-fleet", "prod", "-through", "late"}, "the fleet prod has no ring \"late\", but platform, canary, early, everyone"},
-		{"a ring and a unit", []string{"up", "-fleet", "prod", "-through", "canary", "acme"}, "-through is for"},
-		{"a ring to look at", []string{"drift", "-fleet", "prod", "-through", "canary"}, "-through is for"},
+		{"a ring and a unit", []string{"up", "-fleet", "prod", "-through", "canary", "acme"}, "-through is for a whole fleet: leave out acme"},
+		{"a ring to look at", []string{"drift", "-fleet", "prod", "-through", "canary"}, "drift takes no -through, but -fleet, -format"},
+		{"what drift does not repair", []string{"drift", "-fleet", "prod", "-repair", "acme"}, "drift takes no -repair"},
+		{"a lock to look at", []string{"preview", "-break-lock", "-fleet", "prod"}, "preview takes no -break-lock"},
+		{"nothing to wait for", []string{"preview", "-fleet", "prod", "-wait", "1m"}, "preview takes no -wait"},
+		{"a flag that says what is so anyway", []string{"destroy", "-fleet", "prod", "-all=false", "acme"}, "destroy takes no -all"},
+		{"the stages of one fleet", []string{"stages", "-fleet", "prod"}, "stages takes no flags: leave out -fleet"},
+		{"the stages of a unit", []string{"stages", "extra"}, "extra argument \"extra\""},
+		{"a report of a fleet", []string{"report", "events.json", "-format", "json"}, "report takes no flags"},
 		{"a report of nothing", []string{"report"}, "report wants"},
 		{"no unit at a time", []string{"up", "-fleet", "prod", "-parallel", "0"}, "at least 1"},
+		{"a time without a unit", []string{"up", "-fleet", "prod", "-wait", "5"}, "want a duration, such as 10m"},
+		{"a format", []string{"up", "-fleet", "prod", "-format", "yaml"}, "-format must be text or json"},
 	} {
 		var stdout, stderr bytes.Buffer
 		err := run(t.Context(), "../../golden", tenants.Fleets(), row.args, &stdout, &stderr)
@@ -43,6 +56,15 @@ func TestCommandLine(t *testing.T) {
 	var stdout bytes.Buffer
 	if err := run(t.Context(), "../../golden", tenants.Fleets(), []string{"up", "-h"}, &stdout, &stdout); !errors.Is(err, flag.ErrHelp) || !strings.Contains(stdout.String(), "example:") {
 		t.Errorf("-h: %v %s", err, stdout.String())
+	}
+}
+
+func TestFlagsStandAnywhereAfterTheCommand(t *testing.T) {
+	for _, args := range []string{"-all -fleet prod acme hooli", "acme -fleet prod hooli -all", "acme -fleet prod -all -- hooli"} {
+		c, err := parse(tenants.Fleets(), append([]string{"up"}, strings.Fields(args)...), io.Discard)
+		if err != nil || c.name != "prod" || !c.all || strings.Join(c.names, " ") != "acme hooli" {
+			t.Errorf("%s: %v, %+v", args, err, c)
+		}
 	}
 }
 
