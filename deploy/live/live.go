@@ -4,8 +4,13 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"os"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -34,12 +39,48 @@ type Cluster struct {
 	mapper    meta.ResettableRESTMapper
 }
 
-// Open reads the kubeconfig's context that is named after the fleet. It asks nothing of the cluster yet.
-func Open(fleet string) (*Cluster, error) {
+// Config reads the kubeconfig's context that is named after the fleet.
+func Config(fleet string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: fleet}).ClientConfig()
+	rules.WarnIfAllMissing = false
+	var files, absent []string
+	for _, file := range rules.Precedence {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			absent = append(absent, file)
+		} else {
+			files = append(files, file)
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("there is no kubeconfig %s: have KUBECONFIG name one that has a context %s", strings.Join(absent, ", "), fleet)
+	}
+	kubeconfig := "the kubeconfig " + strings.Join(files, ", ")
+	if len(absent) > 0 {
+		kubeconfig += " (there is no " + strings.Join(absent, ", ") + ")"
+	}
+	read, err := rules.Load()
 	if err != nil {
-		return nil, fmt.Errorf("reading the context %s of the kubeconfig: %w", fleet, err)
+		return nil, fmt.Errorf("reading %s: %w", kubeconfig, err)
+	}
+	if read.Contexts[fleet] == nil {
+		contexts := slices.Sorted(maps.Keys(read.Contexts))
+		if len(contexts) == 0 {
+			return nil, fmt.Errorf("%s has no context at all: have KUBECONFIG name one that has a context %s", kubeconfig, fleet)
+		}
+		return nil, fmt.Errorf("%s has no context %s, but %s: if one of these is the fleet's cluster, name it so with kubectl config rename-context NAME %[2]s", kubeconfig, fleet, strings.Join(contexts, ", "))
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*read, fleet, &clientcmd.ConfigOverrides{}, rules).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("reading the context %s of %s: %w", fleet, kubeconfig, err)
+	}
+	return config, nil
+}
+
+// Open finds the cluster by the kubeconfig. It asks nothing of the cluster yet.
+func Open(fleet string) (*Cluster, error) {
+	config, err := Config(fleet)
+	if err != nil {
+		return nil, err
 	}
 	config.QPS = -1                           // the server's own fairness is the limit
 	config.WarningHandler = rest.NoWarnings{} // of kinds that are looked at because they are there
