@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -46,7 +47,17 @@ func findCLI() (auto.PulumiCommand, error) {
 	if _, err := exec.LookPath("pulumi"); err != nil {
 		return nil, fmt.Errorf("there is no pulumi on the PATH: install Pulumi %s or newer, or build it with: go -C local run . build", cliVersion)
 	}
+	// It logs even that it is asked for its version: where it cannot make the folder, it does not.
+	users, set := os.LookupEnv("PULUMI_HOME")
+	if err := os.Setenv("PULUMI_HOME", os.DevNull); err != nil {
+		return nil, err
+	}
 	cli, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{SkipVersionCheck: true})
+	if set {
+		err = errors.Join(err, os.Setenv("PULUMI_HOME", users))
+	} else {
+		err = errors.Join(err, os.Unsetenv("PULUMI_HOME"))
+	}
 	if err != nil {
 		return nil, err
 	}
