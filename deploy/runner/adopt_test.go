@@ -48,7 +48,7 @@ func TestALostStateIsWhatTheProgramRegisters(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mended, found, err := adopt(t.Context(), newState, unit, program(unit, render.Fleet{}, secrets), everything)
+			mended, found, err := adopt(t.Context(), newState, unit, program(unit, render.Fleet{}, secrets[unit.Name]), everything)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +121,7 @@ func TestALostStateIsWhatTheProgramRegisters(t *testing.T) {
 				}
 				rest = rest[i+len(canary):]
 			}
-			again, found, err := adopt(t.Context(), mended, unit, program(unit, render.Fleet{}, secrets), everything)
+			again, found, err := adopt(t.Context(), mended, unit, program(unit, render.Fleet{}, secrets[unit.Name]), everything)
 			if err != nil || found.adopted+found.pending > 0 || !cmp.Equal(stateOf(t, again), stateOf(t, mended)) {
 				t.Errorf("again: found %+v, %v", found, err)
 			}

@@ -18,13 +18,13 @@ import (
 )
 
 // destroy takes the named units from the cluster.
-func (c *call) destroy(ctx context.Context) (err error) {
-	if c.pulumi, err = c.find(); err != nil {
-		return err
-	}
+func (c *call) destroy(ctx context.Context) error {
 	units := make([]render.Unit, len(c.names))
 	for i, name := range c.names {
 		units[i] = render.Unit{Fleet: c.name, Name: name}
+	}
+	if _, err := c.ready(ctx, units); err != nil {
+		return err
 	}
 	return c.end(ctx, c.together(ctx, units, func(u render.Unit) outcome { return c.destroyOne(ctx, u.Name) }), nil)
 }

@@ -133,7 +133,7 @@ func underPulumi(golden string, fleets []render.Fleet) error {
 				if err != nil {
 					return err
 				}
-				return program(unit, fleet, secrets)(ctx)
+				return program(unit, fleet, secrets[unit.Name])(ctx)
 			}
 		}
 		return fmt.Errorf("there is no unit for the stack %s: its name is the fleet, a dot and the unit, such as prod.acme", ctx.Stack())

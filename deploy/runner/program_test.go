@@ -77,7 +77,7 @@ func (r *recorder) look(v resource.PropertyValue) {
 
 // filled is the environment of somebody who has every secret.
 func filled() *filler {
-	return &filler{lookup: func(name string) (string, bool) {
+	return &filler{lacking: map[string]bool{}, lookup: func(name string) (string, bool) {
 		if name == MasterKey {
 			return base64.StdEncoding.EncodeToString([]byte(canary + canary + "123456")[:32]), true
 		}
@@ -105,7 +105,7 @@ func TestRegistrationGraph(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &recorder{}
-			if err := pulumi.RunErr(program(unit, render.Fleet{}, secrets), pulumi.WithMocks("tenantry", unit.Fleet+"."+unit.Name, r)); err != nil {
+			if err := pulumi.RunErr(program(unit, render.Fleet{}, secrets[unit.Name]), pulumi.WithMocks("tenantry", unit.Fleet+"."+unit.Name, r)); err != nil {
 				t.Fatal(err)
 			}
 			slices.Sort(r.lines)

@@ -28,21 +28,14 @@ func (c *call) recoverAll(ctx context.Context, chosen []render.Unit) error {
 	if _, err := c.cluster.Deployed(ctx); err != nil { // Pulumi would say for each object that there is no cluster
 		return err
 	}
-	fill, err := environment()
-	if err != nil {
-		return err
-	}
-	secrets, err := fillAll(fill, chosen)
-	if err != nil {
-		return err
-	}
-	if c.pulumi, err = c.find(); err != nil {
-		return err
-	}
 	for _, name := range c.names {
 		if !slices.ContainsFunc(chosen, func(u render.Unit) bool { return u.Name == name }) {
 			chosen = append(chosen, render.Unit{Fleet: c.name, Name: name})
 		}
+	}
+	secrets, err := c.ready(ctx, chosen)
+	if err != nil {
+		return err
 	}
 	return c.end(ctx, c.together(ctx, chosen, func(u render.Unit) outcome { return c.recoverOne(ctx, u, secrets[u.Name]) }), nil)
 }

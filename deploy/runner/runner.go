@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -118,7 +119,8 @@ func (e usageError) Error() string { return string(e) }
 type call struct {
 	verb      string
 	name      string // of the fleet
-	state     string
+	state     string // URL of Pulumi's backend
+	beside    string // folder of the backend, if it is the one beside golden/
 	secrets   string
 	parallel  int
 	all       bool
@@ -188,10 +190,12 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 			return nil // the cluster may be out of reach
 		}
 	}
+	c.state = cmp.Or(c.state, os.Getenv("PULUMI_BACKEND_URL"))
 	if c.state == "" {
-		if c.state, err = stateBeside(golden); err != nil {
+		if c.beside, err = filepath.Abs(filepath.Join(golden, "..", "state")); err != nil {
 			return err
 		}
+		c.state = "file://" + filepath.ToSlash(c.beside)
 	}
 	if c.cluster, err = open(); err != nil {
 		return err
@@ -219,19 +223,72 @@ func reviewed(golden string, fleets []render.Fleet) ([]render.Unit, error) {
 	return rendered, nil
 }
 
-// stateBeside is the folder state/ beside golden/.
-func stateBeside(golden string) (string, error) {
-	if url := os.Getenv("PULUMI_BACKEND_URL"); url != "" {
-		return url, nil
-	}
-	dir, err := filepath.Abs(filepath.Join(golden, "..", "state"))
+// ready finds what is needed to work on the units, before any of them begins: Pulumi, and the values of their Secrets.
+// It makes the folder of the state if it is the one beside golden/.
+func (c *call) ready(ctx context.Context, units []render.Unit) (map[string]map[string]map[string]string, error) {
+	fill, err := environment()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("making the folder for Pulumi's state: %w", err)
+	if c.pulumi, err = c.find(); err != nil {
+		return nil, err
 	}
-	return "file://" + filepath.ToSlash(dir), nil
+	if err := c.passphrase(ctx, fill.lacking, units); err != nil {
+		return nil, err
+	}
+	secrets, err := fill.fill(units...)
+	if err != nil || c.beside == "" {
+		return secrets, err
+	}
+	if err := os.MkdirAll(c.beside, 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder for Pulumi's state: %w", err)
+	}
+	return secrets, nil
+}
+
+// passphrase notes that PULUMI_CONFIG_PASSPHRASE is missing, unless it is set, be it to nothing, or its file is, or key
+// services encrypt the state of every unit. Only where neither is set does it ask for the states.
+func (c *call) passphrase(ctx context.Context, lacking map[string]bool, units []render.Unit) error {
+	const variable = "PULUMI_CONFIG_PASSPHRASE"
+	if _, set := os.LookupEnv(variable); set || os.Getenv(variable+"_FILE") != "" {
+		return nil
+	}
+	anew := !strings.Contains(c.secrets, "://") // of a state that is yet to be made
+	if _, err := os.Stat(c.beside); c.beside != "" && errors.Is(err, fs.ErrNotExist) {
+		if anew {
+			lacking[variable] = true
+		}
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "tenantry-"+c.name+"-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	w, err := c.workspace(ctx, dir, nil)
+	if err != nil {
+		return err
+	}
+	asked := c.together(ctx, units, func(u render.Unit) outcome {
+		state, err := command(ctx, w, c.name+"."+u.Name, nil, "stack", "export")
+		var s struct {
+			Deployment struct {
+				SecretsProviders struct{ Type string } `json:"secrets_providers"`
+			}
+		}
+		switch {
+		case err == nil && !keyless(state):
+			_ = json.Unmarshal([]byte(state), &s) // what is wrong is told when the unit begins
+			return outcome{result: s.Deployment.SecretsProviders.Type}
+		case anew && (err == nil || strings.Contains(err.Error(), "no stack named")):
+			return outcome{result: "passphrase"}
+		}
+		return outcome{}
+	})
+	if slices.ContainsFunc(asked, func(o outcome) bool { return o.result == "passphrase" }) {
+		lacking[variable] = true
+	}
+	return nil
 }
 
 // commands are the words that a command line begins with, and the names of the flags that go with each.
@@ -437,25 +494,4 @@ func stages(fleets []render.Fleet) []stage {
 		}
 	}
 	return all
-}
-
-// fillAll fills the Secrets of all units, or names every variable that any of them lacks.
-func fillAll(f *filler, units []render.Unit) (map[string]map[string]map[string]string, error) {
-	filled := map[string]map[string]map[string]string{}
-	var lacking missing
-	var errs []error
-	for _, u := range units {
-		var err error
-		filled[u.Name], err = f.fill(u)
-		if m, ok := errors.AsType[missing](err); ok {
-			lacking = append(lacking, m...)
-		} else if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if len(lacking) > 0 {
-		slices.Sort(lacking)
-		errs = append(errs, slices.Compact(lacking))
-	}
-	return filled, errors.Join(errs...)
 }

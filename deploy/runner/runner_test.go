@@ -158,7 +158,7 @@ func TestWhatWasNotReviewedIsNotApplied(t *testing.T) {
 }
 
 func TestEveryVariableIsNamedBeforeAnythingIsDone(t *testing.T) {
-	_, err := fillAll(environ(map[string]string{MasterKey: master}), units(t))
+	_, err := environ(map[string]string{MasterKey: master}).fill(units(t)...)
 	lacking, ok := errors.AsType[missing](err)
 	if !ok || len(lacking) < 10 {
 		t.Fatalf("got %v", err)

@@ -24,39 +24,44 @@ import (
 // base64. Whoever has it can make every generated password again, which is how a lost state is rebuilt.
 const MasterKey = "TENANTRY_MASTER_KEY"
 
-// A filler fills the Secrets of a unit.
+// A filler fills the Secrets of units.
 type filler struct {
-	lookup func(string) (string, bool) // of a variable
-	master []byte                      // nil until one is needed
+	lookup  func(string) (string, bool) // of a variable
+	lacking map[string]bool             // variables that are wanted and not there
+	master  []byte                      // nil until one is needed
+	wrong   error                       // with the master key
 }
 
-// missing is every variable that a unit's Secrets want and the environment lacks.
+// missing is every variable that is wanted and that the environment lacks.
 type missing []string
 
 func (m missing) Error() string {
 	return "the environment lacks " + strings.Join(m, ", ") + ": set them, such as with a secret manager that runs this command"
 }
 
-// fill returns the values of the keys of every Secret of a unit, by the Secret's file name. All variables
+// fill returns the values of the keys of every Secret, by the unit's name and the Secret's file name. All variables
 // that are missing are named at once, and no error holds a value.
-func (f *filler) fill(unit render.Unit) (map[string]map[string]string, error) {
-	filled := map[string]map[string]string{}
-	lacking := map[string]bool{}
+func (f *filler) fill(units ...render.Unit) (map[string]map[string]map[string]string, error) {
+	filled := map[string]map[string]map[string]string{}
 	var errs []error
-	for _, file := range unit.Files {
-		gvk := file.Object.GetObjectKind().GroupVersionKind()
-		if gvk.Group != "" || gvk.Kind != "Secret" {
-			continue
+	for _, unit := range units {
+		filled[unit.Name] = map[string]map[string]string{}
+		for _, file := range unit.Files {
+			gvk := file.Object.GetObjectKind().GroupVersionKind()
+			if gvk.Group != "" || gvk.Kind != "Secret" {
+				continue
+			}
+			values, err := f.secret(file.Object.GetAnnotations())
+			if err != nil {
+				errs = append(errs, fmt.Errorf("filling %s/%s/%s: %w", unit.Fleet, unit.Name, file.Name, err))
+				continue
+			}
+			filled[unit.Name][file.Name] = values
 		}
-		values, err := f.secret(file.Object.GetAnnotations(), lacking)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("filling %s/%s/%s: %w", unit.Fleet, unit.Name, file.Name, err))
-			continue
-		}
-		filled[file.Name] = values
 	}
-	if len(lacking) > 0 {
-		errs = append(errs, missing(slices.Sorted(maps.Keys(lacking))))
+	errs = append(errs, f.wrong)
+	if len(f.lacking) > 0 {
+		errs = append(errs, missing(slices.Sorted(maps.Keys(f.lacking))))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -64,7 +69,7 @@ func (f *filler) fill(unit render.Unit) (map[string]map[string]string, error) {
 	return filled, nil
 }
 
-func (f *filler) secret(annotations map[string]string, lacking map[string]bool) (map[string]string, error) {
+func (f *filler) secret(annotations map[string]string) (map[string]string, error) {
 	values, templates := map[string]string{}, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(annotations)) {
 		key, ours := strings.CutPrefix(name, render.SecretPrefix)
@@ -76,11 +81,11 @@ func (f *filler) secret(annotations map[string]string, lacking map[string]bool) 
 		case "environment":
 			value, ok := f.lookup(rest)
 			if !ok || value == "" {
-				lacking[rest] = true
+				f.lacking[rest] = true
 			}
 			values[key] = value
 		case "generated":
-			value, err := f.generate(rest, lacking)
+			value, err := f.generate(rest)
 			if err != nil {
 				return nil, fmt.Errorf("key %s: %w", key, err)
 			}
@@ -107,7 +112,7 @@ func (f *filler) secret(annotations map[string]string, lacking map[string]bool) 
 }
 
 // generate derives bytes from the master key, the path and the version, in hexadecimal.
-func (f *filler) generate(source string, lacking map[string]bool) (string, error) {
+func (f *filler) generate(source string) (string, error) {
 	path, query, _ := strings.Cut(source, "?")
 	options, err := url.ParseQuery(query)
 	if err != nil {
@@ -124,12 +129,13 @@ func (f *filler) generate(source string, lacking map[string]bool) (string, error
 	if f.master == nil {
 		text, ok := f.lookup(MasterKey)
 		if !ok || text == "" {
-			lacking[MasterKey] = true
+			f.lacking[MasterKey] = true
 			return "", nil
 		}
 		master, err := base64.StdEncoding.DecodeString(text)
 		if err != nil || len(master) != 32 {
-			return "", errors.New(MasterKey + " is not 32 bytes in base64: make one with head -c 32 /dev/urandom | base64")
+			f.wrong = errors.New(MasterKey + " is not 32 bytes in base64: make one with head -c 32 /dev/urandom | base64")
+			return "", nil
 		}
 		f.master = master
 	}
@@ -150,7 +156,7 @@ func environment() (*filler, error) {
 	if text := os.Getenv(moreVariables); text != "" && json.Unmarshal([]byte(text), &more) != nil {
 		return nil, errors.New(moreVariables + " is not a JSON object of strings") // what is wrong could quote a value
 	}
-	return &filler{lookup: func(name string) (string, bool) {
+	return &filler{lacking: map[string]bool{}, lookup: func(name string) (string, bool) {
 		if value, ok := os.LookupEnv(name); ok {
 			return value, true
 		}

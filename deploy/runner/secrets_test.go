@@ -1,12 +1,19 @@
 package runner
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/blang/semver"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -20,7 +27,7 @@ func secretUnit(annotations map[string]string) render.Unit {
 }
 
 func environ(m map[string]string) *filler {
-	return &filler{lookup: func(name string) (string, bool) { v, ok := m[name]; return v, ok }}
+	return &filler{lacking: map[string]bool{}, lookup: func(name string) (string, bool) { v, ok := m[name]; return v, ok }}
 }
 
 var master = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
@@ -36,7 +43,7 @@ func TestFill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := filled["secret-s.yaml"]
+	got := filled["acme"]["secret-s.yaml"]
 	if len(got) != 3 || got["key"] != "a b/c" || !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(got["password"]) || got["url"] != "postgresql://app:a+b%2Fc@db?p="+got["password"] {
 		t.Errorf("got %q", got)
 	}
@@ -54,7 +61,7 @@ func TestGeneratedValuesAreTheSameForEver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := filled["secret-s.yaml"]["k"]; got != want {
+		if got := filled["acme"]["secret-s.yaml"]["k"]; got != want {
 			t.Errorf("%s is %s, was %s", source, got, want)
 		}
 	}
@@ -94,6 +101,76 @@ func TestBadSourcesAreRefused(t *testing.T) {
 	_, err := environ(map[string]string{MasterKey: canary}).fill(secretUnit(map[string]string{"secret.tenantry.dev/k": "generated:p?bytes=32&version=1"}))
 	if err == nil || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "/dev/urandom") {
 		t.Errorf("a bad master key: got %v", err)
+	}
+}
+
+// TestAWrongMasterKeyIsToldOnce, and what is missing beside it.
+func TestAWrongMasterKeyIsToldOnce(t *testing.T) {
+	_, err := environ(map[string]string{MasterKey: canary}).fill(units(t)...)
+	if err == nil || strings.Count(err.Error(), MasterKey) != 1 || !strings.Contains(err.Error(), "\nthe environment lacks ACME__") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A keeper is Pulumi's CLI as far as it has states by the names of stacks.
+type keeper struct {
+	auto.PulumiCommand
+	states map[string]string
+}
+
+func (keeper) Version() semver.Version { return cliVersion }
+
+func (k keeper) Run(_ context.Context, _ string, _ io.Reader, _, _ []io.Writer, _ []string, args ...string) (string, string, int, error) {
+	if state, found := k.states[args[len(args)-1]]; found {
+		return state, "", 0, nil
+	}
+	return "", "error: no stack named '" + args[len(args)-1] + "' found", 255, errors.New("exit status 255")
+}
+
+func TestPassphraseIsMissingWhereItIsNeeded(t *testing.T) {
+	const (
+		byPassphrase = `{"deployment":{"secrets_providers":{"type":"passphrase"}}}`
+		byKey        = `{"deployment":{"secrets_providers":{"type":"cloud"}}}`
+		byNothing    = `{"deployment":{}}`
+		keyService   = "awskms://alias/tenantry"
+	)
+	here := t.TempDir()
+	for _, row := range []struct {
+		reason          string
+		variable        string // that is set
+		beside, secrets string
+		acme, hooli     string // states
+		want            bool
+	}{
+		{"nothing is deployed", "", filepath.Join(here, "none"), "passphrase", "", "", true},
+		{"nothing is deployed, and a key service will encrypt it", "", filepath.Join(here, "none"), keyService, "", "", false},
+		{"it is empty", "PULUMI_CONFIG_PASSPHRASE", here, "passphrase", byPassphrase, "", false},
+		{"its file is named", "PULUMI_CONFIG_PASSPHRASE_FILE", here, "passphrase", byPassphrase, "", false},
+		{"states by it", "", here, keyService, byPassphrase, byPassphrase, true},
+		{"one state by it", "", here, keyService, byKey, byPassphrase, true},
+		{"states by keys, which nobody has to name again", "", here, "passphrase", byKey, byKey, false},
+		{"a unit that is new", "", here, "passphrase", byKey, "", true},
+		{"a unit that is new, for a key service", "", "", keyService, byKey, "", false},
+		{"a run that was killed before the state had a key", "", "", "passphrase", byNothing, byKey, true},
+		{"a state that cannot be read", "", "", "passphrase", "cut o", byKey, false},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			for _, name := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} {
+				t.Setenv(name, map[bool]string{true: "/dev/null"}[strings.HasSuffix(name, "FILE")])
+				if name != row.variable {
+					_ = os.Unsetenv(name) // and it is as it was after the test
+				}
+			}
+			t.Setenv("PULUMI_HOME", t.TempDir())
+			states := map[string]string{"prod.acme": row.acme, "prod.hooli": row.hooli}
+			maps.DeleteFunc(states, func(_, state string) bool { return state == "" })
+			c := &call{name: "prod", state: "file://" + here, beside: row.beside, secrets: row.secrets, parallel: 2, pulumi: keeper{states: states}}
+			lacking := map[string]bool{}
+			err := c.passphrase(t.Context(), lacking, []render.Unit{{Name: "acme"}, {Name: "hooli"}})
+			if err != nil || lacking["PULUMI_CONFIG_PASSPHRASE"] != row.want {
+				t.Errorf("%v, missing: %v", err, lacking)
+			}
+		})
 	}
 }
 

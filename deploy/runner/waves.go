@@ -46,15 +46,8 @@ func (c *call) apply(ctx context.Context, chosen, all []render.Unit) (err error)
 	if c.deployed[render.PlatformUnit] == "" && changed[0].Name != render.PlatformUnit && c.verb == "up" {
 		return fmt.Errorf("the platform of %s is not deployed, and every tenant leans on it: name it too, or name no unit", c.name)
 	}
-	fill, err := environment()
+	secrets, err := c.ready(ctx, changed)
 	if err != nil {
-		return err
-	}
-	secrets, err := fillAll(fill, changed)
-	if err != nil {
-		return err
-	}
-	if c.pulumi, err = c.find(); err != nil {
 		return err
 	}
 

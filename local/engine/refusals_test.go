@@ -45,7 +45,10 @@ func testRefusals(t *testing.T, w *world) {
 			}
 			r.set("PATH", dir+string(filepath.ListSeparator)+r.path)
 		}},
-		{"a kubeconfig without a context for the fleet", `reading the context trial of the kubeconfig: context "trial" does not exist`, 1, func(t *testing.T, r *repository) {
+		{"no kubeconfig", "there is no kubeconfig /nonexistent: have KUBECONFIG name one that has a context trial", 1, func(_ *testing.T, r *repository) {
+			r.set("KUBECONFIG", "/nonexistent")
+		}},
+		{"a kubeconfig without a context for the fleet", "the kubeconfig ", 1, func(t *testing.T, r *repository) {
 			config, err := clientcmd.LoadFromFile(w.cluster.Kubeconfig())
 			if err != nil {
 				t.Fatal(err)
@@ -62,13 +65,14 @@ func testRefusals(t *testing.T, w *world) {
 		}},
 		{
 			"variables that are missing, all of them",
-			"the environment lacks FAULTY_TOO__API_KEY, FAULTY_TOO__DATABASE_PASSWORD, FAULTY__DATABASE_PASSWORD, TENANTRY_MASTER_KEY: set them, such as with a secret manager that runs this command", 1,
+			"the environment lacks FAULTY_TOO__API_KEY, FAULTY_TOO__DATABASE_PASSWORD, FAULTY__DATABASE_PASSWORD, PULUMI_CONFIG_PASSPHRASE, TENANTRY_MASTER_KEY: set them, such as with a secret manager that runs this command", 1,
 			func(_ *testing.T, r *repository) {
+				r.unset("PULUMI_CONFIG_PASSPHRASE")
 				lacking(r, "FAULTY_TOO__API_KEY", "FAULTY_TOO__DATABASE_PASSWORD", "FAULTY__DATABASE_PASSWORD", runner.MasterKey)
 			},
 		},
 		{
-			"a master key that is none", "filling trial/faulty/secret-settings.yaml: key API_KEY: TENANTRY_MASTER_KEY is not 32 bytes in base64: make one with head -c 32 /dev/urandom | base64", 1,
+			"a master key that is none", "TENANTRY_MASTER_KEY is not 32 bytes in base64: make one with head -c 32 /dev/urandom | base64", 1,
 			func(_ *testing.T, r *repository) { r.set(runner.MasterKey, canary+"short") },
 		},
 		{"a cluster that does not answer", "listing what is deployed to trial: ", 1, func(t *testing.T, r *repository) {
