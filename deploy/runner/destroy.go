@@ -141,7 +141,7 @@ func remove(ctx context.Context, stack auto.Stack) error {
 // kept says what stays in the cluster, and how it would go.
 func kept(fleet, unit string, l leftover, now time.Time) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s.%s keeps its data: %s\nand %d objects that guard it, such as its network policies.\nTo delete that too, have the loss reviewed: put into Acknowledged of the fleet %s in tenants/\n", fleet, unit, strings.Join(l.keep, ", "), len(l.guard), fleet)
+	fmt.Fprintf(&text, "%s.%s keeps its data: %s\nand %s, such as its network policies.\nTo delete that too, have the loss reviewed: put into Acknowledged of the fleet %s in tenants/\n", fleet, unit, strings.Join(l.keep, ", "), many(len(l.guard), "object that guards it", "objects that guard it"), fleet)
 	for _, object := range l.keep {
 		fmt.Fprintln(&text, acknowledgement(object, render.Deleted, now))
 	}

@@ -30,8 +30,8 @@ func (c *call) drift(ctx context.Context, chosen, all []render.Unit, stdout io.W
 		}
 	}
 	if len(report) > 0 {
-		return fmt.Errorf("the cluster of %s differs from golden in %d places: up -repair sets back what golden has; what others added has to be taken out by hand", c.name, len(report))
+		return fmt.Errorf("the cluster of %s differs from golden in %s: up -repair sets back what golden has; what others added has to be taken out by hand", c.name, many(len(report), "place", "places"))
 	}
-	c.report.tell(Event{Event: "note", Text: fmt.Sprintf("the cluster of %s is as golden says: %d units", c.name, len(chosen))})
+	c.report.tell(Event{Event: "note", Text: fmt.Sprintf("the cluster of %s is as golden says: %s", c.name, many(len(chosen), "unit", "units"))})
 	return nil
 }

@@ -84,7 +84,7 @@ func run(ctx context.Context, dir string, stdout io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "%s: kubeconform: %d files, %d not valid against Kubernetes %s; kube-score: %d complaints\n", fleets[i].Name, len(files), len(invalid), minor, len(more))
+		fmt.Fprintf(stdout, "%s: kubeconform: %d files, %d not valid against Kubernetes %s; complaints of kube-score: %d\n", fleets[i].Name, len(files), len(invalid), minor, len(more))
 		problems = append(problems, invalid...)
 		said = append(said, more...)
 	}
@@ -102,7 +102,7 @@ func run(ctx context.Context, dir string, stdout io.Writer) (err error) {
 		slices.Sort(problems)
 		return errors.New(strings.Join(problems, "\n"))
 	}
-	fmt.Fprintf(stdout, "kube-score: %d complaints are accepted, each for a reason\n", len(accepted))
+	fmt.Fprintf(stdout, "complaints of kube-score that are accepted, each for a reason: %d\n", len(accepted))
 	return nil
 }
 
