@@ -153,6 +153,9 @@ func run(ctx context.Context, golden string, fleets []render.Fleet, args []strin
 		return writeReport(stdout, c.names)
 	}
 	defer func() {
+		if _, told := errors.AsType[interrupted](err); err != nil && ctx.Err() != nil && !told {
+			err = interrupted("interrupted: nothing was changed")
+		}
 		if err != nil && c.json {
 			newReporter(c.name, stdout, stderr, true).tell(Event{Event: "failed", Error: err.Error()})
 		}

@@ -144,7 +144,7 @@ func (c *call) unprotect(ctx context.Context, stack auto.Stack, urn string) erro
 }
 
 // work runs do for one unit, in a folder of its own, for two stacks must not share one, and tells how it went.
-func (c *call) work(_ context.Context, unit string, hide hider, do func(dir string, o *outcome) error) (o outcome) {
+func (c *call) work(ctx context.Context, unit string, hide hider, do func(dir string, o *outcome) error) (o outcome) {
 	o = outcome{unit: unit, ring: c.ringOf(unit), result: "failed"}
 	c.report.tell(Event{Event: "begin", Unit: unit, Ring: o.ring})
 	begin := time.Now()
@@ -159,6 +159,9 @@ func (c *call) work(_ context.Context, unit string, hide hider, do func(dir stri
 	}
 	if err != nil {
 		o.result, o.err = "failed", hide.error(err)
+	}
+	if err != nil && ctx.Err() != nil { // and what Pulumi says of that is no diagnosis
+		o.err = interrupted("interrupted")
 	}
 	return o
 }

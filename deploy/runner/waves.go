@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -153,6 +154,14 @@ func (c *call) together(ctx context.Context, units []render.Unit, do func(render
 	return outcomes
 }
 
+// temporary is the variable that is set where the state goes when the run has ended, and nothing of it is worth mending.
+const temporary = "TENANTRY_TEMPORARY_STATE"
+
+// interrupted is the error of what ended because whoever runs this wanted it to.
+type interrupted string
+
+func (i interrupted) Error() string { return string(i) }
+
 // end prints what became of every unit, and joins what went wrong.
 func (c *call) end(ctx context.Context, outcomes []outcome, stop error) error {
 	var errs []error
@@ -160,12 +169,16 @@ func (c *call) end(ctx context.Context, outcomes []outcome, stop error) error {
 		errs = append(errs, err)
 	}
 	for _, o := range outcomes {
-		if o.err != nil {
+		if _, told := errors.AsType[interrupted](o.err); o.err != nil && !told {
 			errs = append(errs, fmt.Errorf("%s.%s: %w", c.name, o.unit, o.err))
 		}
 	}
 	if ctx.Err() != nil {
-		stop = errors.New("interrupted: what was begun may need recover before the next up")
+		stop = interrupted("interrupted")
+		begun := func(o outcome) bool { return o.result != "not begun" }
+		if os.Getenv(temporary) == "" && slices.ContainsFunc(outcomes, begun) {
+			stop = interrupted("interrupted: what was begun may need recover before the next up")
+		}
 	}
 	return errors.Join(append(errs, stop)...)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/render"
+	"github.com/tenantry/tenantry/tenants"
 )
 
 func names(units []render.Unit) string {
@@ -101,6 +102,37 @@ func TestTheTableIsNotLost(t *testing.T) {
 		if !errors.Is(err, syscall.EPIPE) || !strings.Contains(err.Error(), "prod.acme: refused") || !strings.Contains(stderr.String(), "acme  failed") {
 			t.Errorf("json %t: %v, %q", asJSON, err, stderr.String())
 		}
+	}
+}
+
+// TestAnInterruptIsToldOnce, with what to do where there is something to do.
+func TestAnInterruptIsToldOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	c := &call{name: "prod", fleet: render.Fleet{Name: "prod"}, report: newReporter("prod", &out, &out, false)}
+	work := func(ctx context.Context, unit string) outcome {
+		return c.work(ctx, unit, nil, func(string, *outcome) error { return errors.New(unit + ": signal: interrupt") })
+	}
+	failed, broken, waits := work(t.Context(), "acme"), work(ctx, "hooli"), outcome{unit: "globex", result: "not begun"}
+	const advice = "interrupted: what was begun may need recover before the next up"
+	for _, row := range []struct {
+		temporary string
+		outcomes  []outcome
+		want      string
+	}{
+		{"", []outcome{failed, broken, waits}, "prod.acme: acme: signal: interrupt\n" + advice},
+		{"", []outcome{broken, broken}, advice},
+		{"", []outcome{waits}, "interrupted"},
+		{"1", []outcome{broken, waits}, "interrupted"},
+	} {
+		t.Setenv(temporary, row.temporary)
+		if err := c.end(ctx, row.outcomes, nil); err.Error() != row.want {
+			t.Errorf("got %q, want %q", err, row.want)
+		}
+	}
+	if err := run(ctx, "../../golden", tenants.Fleets(), []string{"drift", "-fleet", "prod"}, &out, &out); err.Error() != "interrupted: nothing was changed" {
+		t.Errorf("before anything is begun: %v", err)
 	}
 }
 
