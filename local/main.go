@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -19,12 +21,14 @@ import (
 	"github.com/tenantry/tenantry/local/cluster"
 	"github.com/tenantry/tenantry/local/crds"
 	"github.com/tenantry/tenantry/local/operators"
+	"github.com/tenantry/tenantry/local/placeholder"
 	"github.com/tenantry/tenantry/render"
 	"github.com/tenantry/tenantry/tenants"
 )
 
 const help = `usage: go -C local run . up [-dir DIR] [-fleet NAME]
        go -C local run . start [-dir DIR] [-fleet NAME]
+       go -C local run . placeholders
        go -C local run . build
 
 up      deploys a fleet to a control plane of its own and prints a table of what runs there, until it is
@@ -33,6 +37,9 @@ up      deploys a fleet to a control plane of its own and prints a table of what
 start   starts etcd, an API server, a controller manager, a scheduler and simulated nodes, installs the
         custom resources that tenants use, prints the path of a kubeconfig, with a context for each fleet,
         and runs until it is interrupted
+placeholders
+        prints, as JSON for TENANTRY_ENVIRONMENT, a value for each variable that Secrets of any fleet take from the
+        environment; those that are set there go before it
 build   only builds what the others and the tests need and the user's cache directory does not have, and prints the PATH
         on which deploying finds Pulumi
 
@@ -57,6 +64,14 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if ctx.Err() != nil {
+		switch {
+		case errors.Is(err, errDeploying):
+			os.Exit(1) // the deploy command has said it
+		case errors.Is(err, context.Canceled):
+			err = errors.New("interrupted")
+		}
+	}
 	stop()
 	os.Exit(exit(err, os.Stderr))
 }
@@ -80,8 +95,9 @@ func (e usageError) Error() string { return string(e) }
 
 // run returns nil when ctx ends after all that was asked for was ready.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	const commands = "up, start, placeholders, build"
 	command := ""
-	if len(args) > 0 && slices.Contains([]string{"up", "start", "build"}, args[0]) {
+	if len(args) > 0 && slices.Contains(strings.Split(commands, ", "), args[0]) {
 		command, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
@@ -95,21 +111,32 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stdout, help)
 		return nil
+	case command == "" && len(args) == 0:
+		return usageError("the command is missing: there are " + commands)
+	case command == "" && err != nil:
+		return usageError(fmt.Sprintf("%s stands before the command, which comes first: %s", args[0], commands))
+	case command == "":
+		return usageError(fmt.Sprintf("there is no command %q, but %s", args[0], commands))
 	case err != nil:
 		return usageError(err.Error())
 	case flags.NArg() > 0:
 		return usageError(fmt.Sprintf("unexpected %q", flags.Arg(0)))
-	case command == "":
-		return usageError("missing command")
 	case command == "build":
 		return buildAll(ctx, stdout, stderr)
 	}
 	fleets := tenants.Fleets()
+	if command == "placeholders" {
+		return printPlaceholders(fleets, stdout)
+	}
 	i := slices.IndexFunc(fleets, func(f render.Fleet) bool { return f.Name == name })
 	if i < 0 {
-		return usageError(fmt.Sprintf("there is no fleet %q", name))
+		return usageError(fmt.Sprintf("there is no fleet %q, but %s", name, names(fleets)))
 	}
 	if command == "up" {
+		pushed := slices.DeleteFunc(slices.Clone(fleets), pulled)
+		if pulled(fleets[i]) {
+			return usageError(fmt.Sprintf("Flux delivers all of the fleet %s, and up would deploy nothing: name one of %s", name, names(pushed)))
+		}
 		return up(ctx, dir, fleets[i], stdout, stderr)
 	}
 	return withControlPlane(ctx, dir, fleets[i], stderr, func(ctx context.Context, c *cluster.Cluster) error {
@@ -118,6 +145,35 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		<-ctx.Done()
 		return nil
 	})
+}
+
+func names(fleets []render.Fleet) string {
+	var names []string
+	for _, f := range fleets {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// pulled tells whether Flux delivers every unit of a fleet.
+func pulled(f render.Fleet) bool {
+	flux := func(d render.Delivery) bool {
+		_, flux := d.(render.Flux)
+		return flux
+	}
+	return flux(f.Platform.Delivery) && !slices.ContainsFunc(f.Tenants, func(t render.Tenant) bool { return !flux(t.Delivery) })
+}
+
+func printPlaceholders(fleets []render.Fleet, stdout io.Writer) error {
+	units, err := render.Units(fleets)
+	if err != nil {
+		return err
+	}
+	values, err := placeholder.Environment(units)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(values)
 }
 
 func buildAll(ctx context.Context, stdout, stderr io.Writer) error {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -41,12 +42,14 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"help goes to stdout", "-h", 0, help, ""},
 		{"help of a command", "up -h", 0, help, ""},
-		{"a command is needed", "", 2, "", "local: missing command; -h helps\n"},
-		{"a word that is no command", "down", 2, "", "local: unexpected \"down\"; -h helps\n"},
+		{"a command is needed", "", 2, "", "local: the command is missing: there are up, start, placeholders, build; -h helps\n"},
+		{"a word that is no command", "down", 2, "", "local: there is no command \"down\", but up, start, placeholders, build; -h helps\n"},
+		{"a flag before the command", "-fleet staging up", 2, "", "local: -fleet stands before the command, which comes first: up, start, placeholders, build; -h helps\n"},
 		{"a flag of another command", "build -dir x", 2, "", "local: flag provided but not defined: -dir; -h helps\n"},
 		{"an unknown flag", "up -nope", 2, "", "local: flag provided but not defined: -nope; -h helps\n"},
 		{"too many words", "up now", 2, "", "local: unexpected \"now\"; -h helps\n"},
-		{"a fleet that is none", "start -fleet nowhere", 2, "", "local: there is no fleet \"nowhere\"; -h helps\n"},
+		{"a fleet that is none", "start -fleet nowhere", 2, "", "local: there is no fleet \"nowhere\", but staging, prod, tower; -h helps\n"},
+		{"a fleet that Flux delivers", "up -fleet tower", 2, "", "local: Flux delivers all of the fleet tower, and up would deploy nothing: name one of staging, prod; -h helps\n"},
 		{"a directory that cannot be", "start -dir /dev/null/x", 1, "", "local: taking a directory: mkdir /dev/null: not a directory\n"},
 	}
 	for _, test := range tests {
@@ -60,6 +63,21 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("stdout %q, stderr %q", &stdout, &stderr)
 			}
 		})
+	}
+}
+
+// TestPlaceholders: the deploy command takes them from TENANTRY_ENVIRONMENT.
+func TestPlaceholders(t *testing.T) {
+	var stdout bytes.Buffer
+	if err := run(t.Context(), []string{"placeholders"}, &stdout, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{}
+	if err := json.Unmarshal(stdout.Bytes(), &values); err != nil {
+		t.Fatal(err)
+	}
+	if values["UMBRELLA__STORE_ACCESS_KEY"] != "placeholder" || !strings.HasPrefix(values["INITECH__EDGE_TLS_CRT"], "-----BEGIN CERTIFICATE-----\n") {
+		t.Errorf("got %v", values)
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/tenantry/tenantry/deploy/live"
 	"github.com/tenantry/tenantry/local/build"
 	"github.com/tenantry/tenantry/local/cluster"
 	"github.com/tenantry/tenantry/local/crds"
@@ -33,13 +33,13 @@ func up(ctx context.Context, dir string, fleet render.Fleet, stdout, stderr io.W
 	if kubeconfig != "" && dir == "" {
 		return usageError("KUBECONFIG is set: -dir must tell where Pulumi's state and the keys stay as long as that cluster does, or unset it to have a control plane started")
 	}
-	path, err := build.Path(ctx, stderr)
-	if err != nil {
-		return err
-	}
 	if kubeconfig == "" {
+		path, err := build.Path(ctx, stderr)
+		if err != nil {
+			return err
+		}
 		return withControlPlane(ctx, dir, fleet, stderr, func(ctx context.Context, c *cluster.Cluster) error {
-			d := deployment{filepath.Dir(c.Kubeconfig()), c.Kubeconfig(), path, fleet, stderr}
+			d := deployment{filepath.Dir(c.Kubeconfig()), dir == "", c.Kubeconfig(), path, fleet, stderr}
 			if err := d.run(ctx, c.Config(), stdout); err != nil {
 				return err
 			}
@@ -48,24 +48,31 @@ func up(ctx context.Context, dir string, fleet render.Fleet, stdout, stderr io.W
 			return nil
 		})
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
+	config, err := live.Config(fleet.Name)
+	if err != nil {
 		return err
 	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: fleet.Name}).ClientConfig()
+	path, err := build.Path(ctx, stderr)
 	if err != nil {
-		return fmt.Errorf("reading the context %s of %s: %w", fleet.Name, kubeconfig, err)
+		return err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
 	}
 	if err := crds.Install(ctx, config); err != nil {
 		return err
 	}
-	d := deployment{dir, kubeconfig, path, fleet, stderr}
+	d := deployment{dir, false, kubeconfig, path, fleet, stderr}
 	return d.run(ctx, config, stdout)
 }
+
+// errDeploying is the error of a deploy command that was interrupted, and that has said so.
+var errDeploying = errors.New("it was interrupted")
 
 // A deployment is one run of the deploy command.
 type deployment struct {
 	dir        string // where its state, keys and temporary files are
+	temporary  bool   // nothing there is kept
 	kubeconfig string
 	path       string // value of PATH
 	fleet      render.Fleet
@@ -124,7 +131,11 @@ func (d deployment) deploy(ctx context.Context, units []render.Unit) error {
 	}
 	cmd.Cancel = life.Close
 	cmd.WaitDelay = graceful + 10*time.Second
-	return cmd.Run()
+	err = cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		return errDeploying
+	}
+	return err
 }
 
 // environment is what the command has in its environment beside all that this process has.
@@ -140,6 +151,9 @@ func (d deployment) environment(home string, units []render.Unit) ([]string, err
 	}
 	for variable := range values {
 		values[variable] = cmp.Or(os.Getenv(variable), values[variable])
+	}
+	if d.temporary {
+		values["TENANTRY_TEMPORARY_STATE"] = "1"
 	}
 	values["KUBECONFIG"] = d.kubeconfig
 	values["PATH"] = d.path
