@@ -31,8 +31,12 @@ check: ## fail with a diff when a generated file is not what the code says
 	@go run ./cmd/gen check
 	@go run ./cmd/gen schema -check
 
+# In a process group of its own, an interrupt at the terminal reaches only the program, whose end in order is the recipe's.
 up: gen ## deploy the fleet staging to a control plane on this machine, until Ctrl-C (the first time compiles Kubernetes and Pulumi: half an hour)
-	@go -C local run . up
+	@[[ ! -t 0 ]] || set -m; \
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	go -C local build -o "$$dir/local" .; \
+	cd local; "$$dir/local" up
 
 verify: ## hold what is rendered against the rules of isolation, safety, capacity and validity
 	@go run ./cmd/gen verify
