@@ -68,7 +68,9 @@ func pulumiInstalled(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading %s/go.mod: %w", source, err)
 	}
-	out, err := exec.CommandContext(ctx, Pulumi.binary, "version").Output()
+	cmd := exec.CommandContext(ctx, Pulumi.binary, "version")
+	cmd.Env = append(os.Environ(), "PULUMI_HOME="+os.DevNull, "PULUMI_SKIP_UPDATE_CHECK=true") // it would leave a log in the user's
+	out, err := cmd.Output()
 	if errors.Is(err, exec.ErrNotFound) {
 		return false, nil
 	}

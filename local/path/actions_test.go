@@ -278,7 +278,7 @@ func (r *run) script(t *testing.T, st step, dir, workspace, temp, path string, e
 	cmd.Dir = filepath.Join(workspace, st.Dir)
 	maps.Copy(env, map[string]string{
 		"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": repository, "GITHUB_SHA": r.trigger.sha, "GITHUB_SERVER_URL": server,
-		"GITHUB_RUN_ID": fmt.Sprint(r.id), "RUNNER_TEMP": temp, "HOME": filepath.Join(filepath.Dir(dir), "home"), "PATH": r.bin + string(filepath.ListSeparator) + path,
+		"GITHUB_RUN_ID": fmt.Sprint(r.id), "RUNNER_TEMP": temp, "TMPDIR": temp, "HOME": filepath.Join(filepath.Dir(dir), "home"), "PATH": r.bin + string(filepath.ListSeparator) + path,
 		hubVariable: r.url,
 	})
 	maps.Copy(env, r.toolchain)

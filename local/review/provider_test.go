@@ -122,8 +122,9 @@ func newProvider(t *testing.T, kubeconfig string) *provider {
 	t.Cleanup(server.Stop)
 
 	// It ends when its standard input does, and so with this process, for whatever reason.
-	cmd := exec.Command("sh", "-c", `"$0" "$1" & read -r _; kill $!`, binary, listener.Addr().String())
-	cmd.Env = append(os.Environ(), "HOME="+filepath.Join(t.TempDir(), "home"))
+	cmd := exec.Command("sh", "-c", `"$0" "$1" & read -r _; kill $!; wait`, binary, listener.Addr().String())
+	temporary := t.TempDir() // it writes the kubeconfig there, with its keys, and leaves it
+	cmd.Env = append(os.Environ(), "HOME="+filepath.Join(temporary, "home"), "TMPDIR="+temporary)
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
