@@ -534,11 +534,15 @@ func (s States) renamedUnit(set *schema.Set, from, to *unitPair) ([]*single, err
 				c.Action, c.From = Renamed, m.before.id()
 			}
 		}
+		opens := ""
 		if m.after != nil {
-			if opens := opened(cmp.Or(m.before, m.after), m.after, c.Fields); opens != "" {
-				c.ruling = isolates(opens)
-				c.Verdict, c.Reason = c.verdict, c.reason
-			}
+			opens = opened(cmp.Or(m.before, m.after), m.after, c.Fields)
+		} else if gone := removed(m.before); gone.loss == render.Isolation {
+			opens = gone.reason
+		}
+		if opens != "" {
+			c.ruling = isolates(opens)
+			c.Verdict, c.Reason = c.verdict, c.reason
 		}
 		changes = append(changes, c)
 	}

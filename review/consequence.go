@@ -40,8 +40,11 @@ func volume(_, _ *object, f *Field) ruling {
 
 // schedule rules on when something runs that copies a database, or anything else.
 func schedule(_, after *object, f *Field) ruling {
-	if copies(after) && rarer(f.After, f.Before) {
+	switch {
+	case copies(after) && rarer(f.After, f.Before):
 		return ruling{verdict: DataAtRisk, reason: "the database is copied less often: more is lost with it", loss: render.Replaced}
+	case pause(f.After) == 0:
+		return ruling{verdict: Interruption, reason: "it never runs again"}
 	}
 	return ruling{reason: "it runs at other times"}
 }
@@ -59,7 +62,7 @@ func suspended(_, after *object, f *Field) ruling {
 
 // kept rules on how long copies are kept.
 func kept(_, _ *object, f *Field) ruling {
-	if days(f.After) >= days(f.Before) && f.Before != "" {
+	if f.After == "" || days(f.After) >= days(f.Before) && f.Before != "" {
 		return ruling{reason: "copies are kept longer"}
 	}
 	return ruling{verdict: DataAtRisk, reason: "copies that are older are deleted", loss: render.Replaced}
@@ -91,15 +94,17 @@ func instances(before, after *object, _ *Field) ruling {
 
 var major = regexp.MustCompile(`:[^0-9]*([0-9]+)`)
 
+// imageMajor is the major version in an image's tag; empty where there is none.
+func imageMajor(image string) string {
+	if m := major.FindStringSubmatch(image[strings.LastIndex(image, "/")+1:]); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
 // postgresImage rules on the image of PostgreSQL.
 func postgresImage(before, after *object, f *Field) ruling {
-	version := func(image string) string {
-		if m := major.FindStringSubmatch(image[strings.LastIndex(image, "/")+1:]); m != nil {
-			return m[1]
-		}
-		return ""
-	}
-	was, is := version(f.Before), version(f.After)
+	was, is := imageMajor(f.Before), imageMajor(f.After)
 	if was != is || was == "" {
 		return ruling{verdict: DataAtRisk, reason: "PostgreSQL's files are converted to another major version, or nobody can tell: only a backup leads back", loss: render.Replaced}
 	}
@@ -130,13 +135,15 @@ var reloaded = []string{
 
 // durability are parameters of PostgreSQL that decide how much of what is committed survives what.
 var durability = []string{
-	"archive_timeout", "data_checksums", "data_sync_retry", "fsync", "full_page_writes", "ignore_checksum_failure", "synchronous_commit", "zero_damaged_pages",
+	"archive_timeout", "data_checksums", "data_sync_retry", "fsync", "full_page_writes", "ignore_checksum_failure", "ignore_invalid_pages", "synchronous_commit", "zero_damaged_pages",
 }
 
 // parameter rules on a parameter of PostgreSQL.
 func parameter(before, after *object, f *Field) ruling {
 	at := steps(f.Path)
 	switch name := at[len(at)-1]; {
+	case name == "lo_compat_privileges":
+		return isolates("whoever may log in reads and changes every large object")
 	case slices.Contains(durability, name):
 		return ruling{verdict: DataAtRisk, reason: "it decides whether what is committed survives a crash", loss: render.Replaced}
 	case slices.Contains(reloaded, name):
@@ -165,9 +172,12 @@ func token(_, _ *object, f *Field) ruling {
 }
 
 // rolled rules on data that others read.
-func rolled(before, after *object, _ *Field) ruling {
+func rolled(before, after *object, f *Field) ruling {
 	if after.name == "tenantry-release" {
 		return ruling{reason: "what the unit is made of is only written down"}
+	}
+	if !slices.Equal(laid.FindAllString(f.Before, -1), laid.FindAllString(f.After, -1)) {
+		return ruling{verdict: DataAtRisk, reason: "it says where data lies, or whether it is written at all: what reads it may begin without any", loss: render.Replaced}
 	}
 	if after.unit != nil && slices.ContainsFunc(after.unit.changed, func(o *object) bool {
 		if o.Kind != "Deployment" && o.Kind != "StatefulSet" && o.Kind != "DaemonSet" {
@@ -175,11 +185,29 @@ func rolled(before, after *object, _ *Field) ruling {
 		}
 		is, _ := value(o.tree, "spec.template").(map[string]any)
 		was := before.unit.find(o.Kind, o.name)
-		return strings.Contains(flow(is["spec"]), "name: "+after.name) && (was == nil || !same(value(was.tree, "spec.template"), is))
+		return readsMap(is["spec"], after.name) && (was == nil || !same(value(was.tree, "spec.template"), is))
 	}) {
 		return ruling{reason: "what reads it is made anew with it, which is told there"}
 	}
 	return ruling{verdict: Interruption, reason: "nothing is made anew with it: pods see it at another time each"}
+}
+
+// laid finds where Valkey, Garage and the like are told to keep data.
+var laid = regexp.MustCompile(`\b(dir|data_dir|metadata_dir|appendonly)\b[ ="\\]+[\w/.-]+`)
+
+// readsMap tells whether pods read a ConfigMap.
+func readsMap(spec any, name string) bool {
+	switch v := spec.(type) {
+	case map[string]any:
+		for key, item := range v {
+			if m, _ := item.(map[string]any); strings.HasPrefix(key, "configMap") && m["name"] == name || readsMap(item, name) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, func(item any) bool { return readsMap(item, name) })
+	}
+	return false
 }
 
 // budget rules on a PodDisruptionBudget.
@@ -212,7 +240,12 @@ func service(_, after *object, f *Field) ruling {
 			return ruling{verdict: Interruption, reason: "only pods on the caller's own node are called: where there is none, nobody answers"}
 		}
 		return ruling{reason: "it decides which of its pods is called next"}
-	case "sessionAffinity", "timeoutSeconds", "trafficDistribution", "publishNotReadyAddresses":
+	case "publishNotReadyAddresses":
+		if f.After == "true" {
+			return ruling{verdict: Interruption, reason: "pods that are not ready are called too"}
+		}
+		return ruling{reason: "only pods that are ready are called"}
+	case "sessionAffinity", "timeoutSeconds", "trafficDistribution":
 		return ruling{reason: "it decides which of its pods is called next"}
 	}
 	if f.Before == "" && len(at) == 3 && at[1] == "ports" {
@@ -249,6 +282,92 @@ func pooler(before, after *object, f *Field) ruling {
 	return pooled(before, after, f)
 }
 
+// database says what a new database, or a pooler, opens besides what its policies let pass.
+func database(o *object) ruling {
+	spec := flow(o.tree["spec"])
+	pods, _ := value(o.tree, "spec.template.spec").(map[string]any)
+	switch {
+	case shares(pods) != "":
+		return isolates("its pods are not confined: " + shares(pods))
+	case strings.Contains(spec, "superuser: true"), value(o.tree, "spec.enableSuperuserAccess") == true:
+		return isolates("somebody but the operator may be PostgreSQL's superuser")
+	case strings.Contains(flow(value(o.tree, "spec.postgresql.pg_hba"))+flow(value(o.tree, "spec.pgbouncer.pg_hba")), " trust"):
+		return isolates("whoever reaches it logs in without a password")
+	case strings.Contains(spec, "{operator: Exists}"):
+		return isolates("it may run on the nodes of anybody")
+	}
+	for _, tenant := range tenantIn.FindAllStringSubmatch(flow(value(o.tree, "spec.affinity"))+flow(pods), -1) {
+		if tenant[1] != o.namespace {
+			return isolates("it runs on the nodes of " + tenant[1])
+		}
+	}
+	if strings.Contains(spec, "type: LoadBalancer") || strings.Contains(spec, "type: NodePort") {
+		return ruling{verdict: ExposureChanged, reason: "clients from outside reach it past the edge"}
+	}
+	return ruling{}
+}
+
+// generated finds the tenant whose value a Secret has.
+var generated = regexp.MustCompile(`generated:[^/]+/([^/?]+)/`)
+
+// borrowed is the tenant whose generated value a Secret of another one has by an annotation; empty for none.
+func borrowed(o *object, key, text string) string {
+	if strings.HasPrefix(key, render.SecretPrefix) && o.namespace != render.PlatformUnit {
+		for _, m := range generated.FindAllStringSubmatch(text, -1) {
+			if m[1] != o.namespace {
+				return m[1]
+			}
+		}
+	}
+	return ""
+}
+
+// admits rules on whom an entrance lets attach to it.
+func admits(_, _ *object, f *Field) ruling {
+	if strings.Contains(f.After, "All") {
+		return isolates("any tenant may attach to it, and be served by its host and certificate")
+	}
+	return ruling{verdict: ExposureChanged, reason: "who reaches the tenant from outside, or how, changes"}
+}
+
+// switchover rules on how long a primary that leaves may take to hand over what is committed.
+func switchover(_, _ *object, f *Field) ruling {
+	if f.After != "" && smaller(f.After, cmp.Or(f.Before, "3600")) {
+		return ruling{verdict: DataAtRisk, reason: "a primary that leaves may end before others have what it committed", loss: render.Replaced}
+	}
+	return ruling{reason: "it holds from the next restart on"}
+}
+
+// added or taken out of a database: what is new costs nothing.
+func extended(reason string) consequence {
+	return func(_, _ *object, f *Field) ruling {
+		if f.Before == "" && !strings.Contains(f.After, "absent") {
+			return ruling{reason: "the operator adds it while the database serves"}
+		}
+		return ruling{verdict: DataAtRisk, reason: reason, loss: render.Replaced}
+	}
+}
+
+// waits rules on what Flux waits for before it applies what bounds a tenant, and then what runs there.
+func waits(_, _ *object, f *Field) ruling {
+	at := steps(f.Path)
+	switch {
+	case at[1] == "wait" && f.After == "true", at[1] == "dependsOn" && f.Before == "":
+		return ruling{verdict: Interruption, reason: "it waits for more, and for ever where that does not come"}
+	case at[1] == "dependsOn" && f.After != "" && at[len(at)-1] != "dependsOn":
+		return ruling{verdict: Interruption, reason: "it waits for another, and for ever where that does not come"}
+	}
+	return isolates("what runs may be there before what bounds it, and a ring before the one that tries it out")
+}
+
+// rollout rules on how the pods of a set are made anew.
+func rollout(before, after *object, f *Field) ruling {
+	if strings.Contains(f.Before, "OnDelete") || strings.Contains(f.Path+f.Before, "partition") {
+		return restart(before, after)
+	}
+	return ruling{reason: "it holds from the next rollout on"}
+}
+
 // fetches rules on what an external secret reads.
 func fetches(_, after *object, _ *Field) ruling {
 	if place := foreign(after); place != "" {
@@ -278,8 +397,11 @@ func foreign(o *object) string {
 					return place
 				}
 			}
-			if item["find"] != nil {
+			switch {
+			case item["find"] != nil:
 				return "whatever it finds in " + shared
+			case value(item, "sourceRef.generatorRef") != nil:
+				return "what a generator makes"
 			}
 		}
 	}
@@ -305,7 +427,7 @@ var (
 var consequences = map[string]map[string]consequence{
 	"BackendTrafficPolicy.gateway.envoyproxy.io": {"": entrance, "spec.timeout": later("requests that wait are given up at another time"), "spec.targetRefs": entrance},
 	"Certificate.cert-manager.io": {
-		"": signed, "spec.duration": later("the next certificate is valid for another time"), "spec.renewBefore": later("it is renewed at another time"),
+		"": signed, "spec.duration": says(ExposureChanged, "it is issued anew at once, with another key"), "spec.renewBefore": says(ExposureChanged, "it is renewed at another time, or at once"),
 		"spec.revisionHistoryLimit": later("only what is kept of the past changes"),
 		"spec.secretName":           says(ExposureChanged, "the certificate is written elsewhere, and what reads it where it was has an old one"),
 		"spec.dnsNames":             says(ExposureChanged, "the certificate is for other names"),
@@ -332,6 +454,7 @@ var consequences = map[string]map[string]consequence{
 		"spec.managed.roles":                 widens("who may log in to the database, and what he may do there, changes"),
 		"spec.managed.services":              says(ExposureChanged, "at which addresses the database is reached changes"),
 		"spec.monitoring":                    later("only what is watched changes"),
+		"spec.monitoring.tls":                postgresRestart,
 		"spec.plugins":                       risks("where the database is copied to, or whether it is, changes"),
 		"spec.postgresql":                    postgresRestart,
 		"spec.postgresql.ldap":               widens("who may log in to the database changes"),
@@ -354,9 +477,9 @@ var consequences = map[string]map[string]consequence{
 		"spec.storage":                       risks("a volume is made again for it, without the data"),
 		"spec.storage.size":                  volume,
 		"spec.storage.resizeInUseVolumes":    later("it holds when the volume grows"),
-		"spec.switchoverDelay":               later("it holds from the next restart on"),
-		"spec.startDelay":                    later("it holds from the next restart on"),
-		"spec.stopDelay":                     later("it holds from the next restart on"),
+		"spec.switchoverDelay":               switchover,
+		"spec.startDelay":                    postgresRestart,
+		"spec.stopDelay":                     postgresRestart,
 		"spec.superuserSecret":               widens("who may be PostgreSQL's superuser changes"),
 		"spec.tablespaces":                   risks("a volume of the database is added or taken away"),
 		"spec.walStorage":                    risks("a volume is made again for it, without the log of what was committed"),
@@ -379,8 +502,8 @@ var consequences = map[string]map[string]consequence{
 		"":                           says(Interruption, "the operator changes the database while it serves"),
 		"spec.ensure":                risks("the database is dropped, or made"),
 		"spec.databaseReclaimPolicy": risks("whether the database is dropped with its object changes"),
-		"spec.extensions":            risks("an extension is added, changed or dropped with all that depends on it"),
-		"spec.schemas":               risks("a schema is added, changed or dropped with all that is in it"),
+		"spec.extensions":            extended("an extension is changed, or dropped with all that depends on it"),
+		"spec.schemas":               extended("a schema is changed, or dropped with all that is in it"),
 		"spec.owner":                 widens("who owns the database changes"),
 		"spec.servers":               widens("what other databases it reaches changes"),
 		"spec.fdws":                  widens("what other databases it reaches changes"),
@@ -395,7 +518,7 @@ var consequences = map[string]map[string]consequence{
 	"ExternalSecret.external-secrets.io": {
 		"": fetches, "spec.refreshInterval": later("a change of the values is noticed at another time"),
 	},
-	"Gateway.gateway.networking.k8s.io":      {"": entrance, "spec.gatewayClassName": says(ExposureChanged, "another implementation serves the entrance, at another address")},
+	"Gateway.gateway.networking.k8s.io":      {"": entrance, "spec.listeners.*.allowedRoutes": admits, "spec.allowedListeners": admits, "spec.gatewayClassName": says(ExposureChanged, "another implementation serves the entrance, at another address")},
 	"GatewayClass.gateway.networking.k8s.io": {"": entrance, "spec.description": later("it is only written down")},
 	"HTTPRoute.gateway.networking.k8s.io": {
 		"": entrance, "spec.hostnames": says(ExposureChanged, "the tenant is reached by another name"), "spec.parentRefs": says(ExposureChanged, "the tenant is reached through another entrance"),
@@ -412,19 +535,19 @@ var consequences = map[string]map[string]consequence{
 	"Kustomization.kustomize.toolkit.fluxcd.io": {
 		"": risks("what it applies, and deletes where it prunes, changes"), "spec.interval": later("a change is applied at another time"),
 		"spec.retryInterval": later("a change is applied at another time"), "spec.timeout": later("it waits for another time"), "spec.suspend": suspended,
-		"spec.wait": later("it waits for more, or for less"), "spec.healthChecks": later("it waits for more, or for less"), "spec.dependsOn": later("it waits for others"),
+		"spec.wait": waits, "spec.healthChecks": later("it waits for more, or for less"), "spec.healthCheckExprs": later("it waits for more, or for less"), "spec.dependsOn": waits,
 		"spec.serviceAccountName": widens("it applies by another account's rights"), "spec.kubeConfig": widens("it applies to another cluster, or by other rights"),
 	},
 	"LimitRange": {"": says(Interruption, "a pod that does not say its own limits has others when it is next made, or is refused")},
 	"ListenerSet.gateway.networking.k8s.io": {
-		"": entrance, "spec.listeners.*.hostname": says(ExposureChanged, "the tenant is reached by another name"), "spec.listeners.*.tls": says(ExposureChanged, "another certificate is served"),
+		"": entrance, "spec.listeners.*.allowedRoutes": admits, "spec.listeners.*.hostname": says(ExposureChanged, "the tenant is reached by another name"), "spec.listeners.*.tls": says(ExposureChanged, "another certificate is served"),
 	},
 	"Namespace":                              {"": later("only its finalizers are written there")},
 	"NetworkPolicy.networking.k8s.io":        {"": weighed},
 	"GitRepository.source.toolkit.fluxcd.io": fetched,
 	"OCIRepository.source.toolkit.fluxcd.io": fetched,
 	"ObjectStore.barmancloud.cnpg.io": {
-		"": says(Interruption, "what copies the database is made anew"), "spec.configuration": risks("the database is copied elsewhere, or in a way by which earlier copies are not found"),
+		"": says(Interruption, "what copies the database is made anew"), "spec.instanceSidecarConfiguration.env": risks("the database is copied in another way"), "spec.configuration": risks("the database is copied elsewhere, or in a way by which earlier copies are not found"),
 		"spec.configuration.data.jobs": later("the next copy is made faster or slower"), "spec.configuration.wal.maxParallel": later("copies are made faster or slower"),
 		"spec.retentionPolicy": kept,
 	},
@@ -434,7 +557,10 @@ var consequences = map[string]map[string]consequence{
 	"PodDisruptionBudget.policy":       {"": budget, "spec.selector": says(Interruption, "drains wait for other pods, and no longer for those that it picked")},
 	"PodMonitor.monitoring.coreos.com": watched,
 	"Pooler.postgresql.cnpg.io": {
-		"": pooled, "spec.monitoring": later("only what is watched changes"), "spec.template": pooler, "spec.type": says(Interruption, "it leads to other instances"),
+		"": pooled, "spec.monitoring": later("only what is watched changes"), "spec.template": pooler,
+		"spec.serviceTemplate":     says(ExposureChanged, "at which addresses the database is reached changes"),
+		"spec.pgbouncer.authQuery": widens("who may log in to the database changes"), "spec.pgbouncer.authQuerySecret": widens("who may log in to the database changes"),
+		"spec.pgbouncer.parameters.auth_type": widens("who may log in to the database changes"), "spec.type": says(Interruption, "it leads to other instances"),
 		"spec.serviceAccountName": widens("its pods speak for another account"),
 		"spec.pgbouncer.pg_hba":   widens("who may log in to the database changes"),
 	},
@@ -454,7 +580,7 @@ var consequences = map[string]map[string]consequence{
 	"ServiceMonitor.monitoring.coreos.com": watched,
 	"StatefulSet.apps": {
 		"": says(Interruption, "its pods are made anew in another way"), "spec.replicas": replicasRuling,
-		"spec.minReadySeconds": later("it holds from the next rollout on"), "spec.updateStrategy": later("it holds from the next rollout on"),
+		"spec.minReadySeconds": later("it holds from the next rollout on"), "spec.updateStrategy": rollout,
 		"spec.persistentVolumeClaimRetentionPolicy": risks("whether volumes are deleted with their pods changes"),
 		"spec.ordinals": risks("pods are called otherwise, and have other volumes"),
 	},

@@ -138,7 +138,8 @@ func TestParts(t *testing.T) {
 		{Field{Path: "spec.a", After: "[b, c]"}, nil, "a list of values, which is one"},
 		{
 			Field{Path: "spec.a", After: "{b: {c/d: 1}, e: [{f: [g]}]}"},
-			[]string{"spec.a.b: {c/d: 1}", "spec.a.b[c/d]: 1", "spec.a.e: [{f: [g]}]", "spec.a.e[0]: {f: [g]}", "spec.a.e[0].f: [g]"}, "what is set at once",
+			[]string{"spec.a.b: {c/d: 1}", "spec.a.b[c/d]: 1", "spec.a.e: [{f: [g]}]", "spec.a.e[0]: {f: [g]}", "spec.a.e[0].f: [g]"},
+			"what is set at once",
 		},
 		{Field{Path: "spec.a", After: "[{b: c}]"}, []string{"spec.a[0]: {b: c}", "spec.a[0].b: c"}, "a list that is set at once"},
 		{Field{Path: "spec.a[name=b]", After: "{c: d}"}, []string{"spec.a[name=b].c: d"}, "an item that is new"},

@@ -22,7 +22,7 @@ func weigh(before, after *object, fields []Field) stake {
 	kind := o.GroupKind().String()
 	rules := slices.Contains([]string{
 		"NetworkPolicy.networking.k8s.io", "Role.rbac.authorization.k8s.io", "RoleBinding.rbac.authorization.k8s.io",
-		"ClusterRole.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io",
+		"ClusterRole.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io", "Kustomization.kustomize.toolkit.fluxcd.io",
 	}, kind)
 	pods := podAt[o.Kind] != ""
 	known := effects[kind] != nil && o.Group != "postgresql.cnpg.io" && o.Group != "cert-manager.io"

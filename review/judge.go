@@ -201,7 +201,7 @@ func added(o *object, whole bool) ruling {
 	kind := o.GroupKind().String()
 	if effects[kind] == nil {
 		switch kind {
-		case "CustomResourceDefinition.apiextensions.k8s.io", "Endpoints", "Event":
+		case "CustomResourceDefinition.apiextensions.k8s.io", "Event":
 			return ruling{reason: "nothing uses it yet"}
 		}
 		return isolates("the kind is not known here: what it lets happen, nobody can tell")
@@ -211,11 +211,26 @@ func added(o *object, whole bool) ruling {
 			return isolates("its pods are not confined: " + weak)
 		}
 	}
+	if value(o.tree, "metadata.ownerReferences") != nil {
+		if gone := removed(o); gone.loss == render.Isolation || o.Kind == "NetworkPolicy" {
+			return isolates("it is deleted again where its owner is not there")
+		}
+	}
 	switch kind {
-	case "Pooler.postgresql.cnpg.io":
-		spec, _ := value(o.tree, "spec.template.spec").(map[string]any)
-		if shared := shares(spec); shared != "" {
-			return isolates("its pods are not confined: " + shared)
+	case "Cluster.postgresql.cnpg.io", "Pooler.postgresql.cnpg.io":
+		if r := database(o); r.loss == render.Isolation || r.verdict > NothingRestarts && !whole {
+			return r
+		}
+	case "Secret":
+		metadata, _ := o.tree["metadata"].(map[string]any)
+		notes, _ := metadata["annotations"].(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(notes)) {
+			if whose := borrowed(o, key, flow(notes[key])); whose != "" {
+				return isolates("it has a value of " + whose)
+			}
+		}
+		if o.tree["type"] == "kubernetes.io/service-account-token" {
+			return isolates("it is given a token that does not expire")
 		}
 	case "Database.postgresql.cnpg.io":
 		if strings.Contains(flow(o.tree["spec"]), "ensure: absent") && !whole {
@@ -272,6 +287,9 @@ func removed(o *object) ruling {
 	case render.HoldsData(o.GroupKind()):
 		return ruling{verdict: DataAtRisk, reason: "it is deleted, with all that is in it", loss: render.Deleted}
 	case kind == "Kustomization.kustomize.toolkit.fluxcd.io":
+		if value(o.tree, "spec.deletionPolicy") == "Orphan" {
+			return ruling{verdict: Interruption, reason: "Flux applies no more what it names, and leaves it where it is"}
+		}
 		return ruling{verdict: DataAtRisk, reason: "all that it has applied is deleted with it, where it prunes", loss: render.Deleted}
 	case kind == "CustomResourceDefinition.apiextensions.k8s.io":
 		return ruling{verdict: DataAtRisk, reason: "every object of its kind is deleted with it, in all namespaces", loss: render.Deleted}
@@ -368,14 +386,18 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 			return isolates("it is the label by which everything tells tenants apart")
 		case strings.HasPrefix(key, "rbac.authorization.k8s.io/aggregate-to-"):
 			return isolates("what the role allows is added to a role of the cluster's own, wherever that is bound")
+		case o.Group == "cert-manager.io" && !strings.HasPrefix(key, "app.kubernetes.io/"):
+			return ruling{verdict: ExposureChanged, reason: "issuers choose by labels how a certificate is proved: it may not be renewed"}
 		case o.Kind == "Service" && strings.HasPrefix(key, "service.kubernetes.io/"):
 			return ruling{verdict: Interruption, reason: "it decides who carries what is sent to it, or whether anybody does"}
 		case o.Kind == "Namespace":
-			return ruling{reason: "only selectors of namespaces look at it, and what they open is told where it changes"}
+			return ruling{verdict: Interruption, reason: "gateways and admission policies pick namespaces by labels, and may no longer pick this one"}
 		}
 		return ruling{reason: "nothing that runs is made of it"}
 	case "annotations":
 		switch {
+		case strings.HasPrefix(key, render.SecretPrefix) && borrowed(o, key, f.After) != "":
+			return isolates("it has a value of " + borrowed(o, key, f.After))
 		case strings.HasPrefix(key, render.SecretPrefix):
 			return ruling{verdict: Interruption, reason: "the value is another one: what still has the old one fails until it is made anew"}
 		case strings.HasPrefix(key, "pulumi.com/"):
@@ -384,8 +406,10 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 			return isolates("it rewrites the database's pods, whatever their specification says")
 		case key == "cnpg.io/skipWalArchiving", key == "cnpg.io/skipEmptyWalArchiveCheck":
 			return ruling{verdict: DataAtRisk, reason: "it decides whether the log of what is committed is copied, or over which other copies", loss: render.Replaced}
-		case key == "tenantry.dev/stage" && f.Before != "":
-			return restaged(o)
+		case key == stage && f.Before != "":
+			return restaged(o, f)
+		case strings.HasPrefix(key, "container.apparmor.security.beta.kubernetes.io/"):
+			return isolates("its pods are confined in another way")
 		case key == "config.kubernetes.io/local-config":
 			return isolates("it decides whether Flux applies the object at all")
 		case o.Kind == "Namespace" && key == render.HostsAnnotation:
@@ -398,13 +422,18 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 			return ruling{verdict: Interruption, reason: "the operator may act on it: it fences and hibernates databases by annotations"}
 		case o.Kind == "ServiceAccount":
 			return isolates("accounts of clouds are given to pods by annotations of their service account")
+		case strings.Contains(key, "snippet"):
+			return isolates("it is put into the configuration of the proxy, which serves other tenants too")
 		case slices.Contains(entrances, kind), o.Kind == "Service", o.Group == "cert-manager.io":
 			return ruling{verdict: ExposureChanged, reason: "whoever implements the entrance may act on it"}
 		}
 		return ruling{reason: "nothing that runs is made of it"}
 	}
-	if render.HoldsData(o.GroupKind()) {
+	switch gone := removed(o); {
+	case gone.verdict == DataAtRisk:
 		return ruling{verdict: DataAtRisk, reason: "owners and finalizers decide when an object is deleted", loss: render.Deleted}
+	case gone.loss == render.Isolation, o.Kind == "NetworkPolicy":
+		return isolates("it is deleted where its owner is not there, and bounds nothing any more")
 	}
 	return ruling{verdict: Replacement, reason: "owners and finalizers decide when an object is deleted"}
 }
@@ -412,8 +441,24 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 // fluxed begins the annotations and labels by which Flux treats an object apart from what its Kustomization says.
 const fluxed = "kustomize.toolkit.fluxcd.io/"
 
+// stage is the annotation that says in which stage Flux applies an object.
+const stage = "tenantry.dev/stage"
+
+// staged tells whether Flux delivers a unit, by two objects that every unit has.
+func staged(u *unit) bool {
+	if u == nil {
+		return true
+	}
+	return slices.ContainsFunc([]*object{u.find("Namespace", u.name), u.find("NetworkPolicy", "default-deny")}, func(o *object) bool {
+		return o != nil && value(o.tree, `metadata.annotations["`+stage+`"]`) != nil
+	})
+}
+
 // restaged rules on an object that Flux applies in another stage, or in none any more: it deletes what leaves a stage.
-func restaged(o *object) ruling {
+func restaged(o *object, f *Field) ruling {
+	if f.After == "" && !staged(o.unit) {
+		return ruling{reason: "Flux no longer delivers the unit, which is told of what delivered it"}
+	}
 	spared := value(o.tree, `metadata.annotations["`+fluxed+`prune"]`) == "disabled"
 	switch o.Kind {
 	case "LimitRange", "NetworkPolicy", "ResourceQuota", "Role", "RoleBinding", "ServiceAccount":

@@ -15,11 +15,18 @@ func TestJudge(t *testing.T) {
 	)
 	beside := []string{
 		"v1 Namespace metadata: {name: acme, annotations: {tenantry.dev/secrets: \"vault:acme/db,vault:acme/x\"}}",
+		"autoscaling/v2 HorizontalPodAutoscaler metadata: {name: scaled, namespace: acme}\nspec: {scaleTargetRef: {name: scaled}}",
 		"policy/v1 PodDisruptionBudget metadata: {name: api, namespace: acme}\nspec: {minAvailable: 1}",
 	}
 	deployment := func(spec string) string { return "spec: {replicas: 2, template: {spec: {" + spec + "}}}" }
 	backup := func(cron, job, pod string) string {
 		return "metadata: {name: backup, namespace: acme}\nspec: {schedule: 0 1 * * *, " + cron + "jobTemplate: {spec: {" + job + "template: {spec: {" + confined + pod + "}}}}}"
+	}
+	image := func(text string) string {
+		return "metadata: {name: backup, namespace: acme}\nspec: {schedule: 0 1 * * *, jobTemplate: {spec: {template: {spec: {" + strings.Replace(confined, "name: a", "name: a, image: "+text, 1) + "}}}}}"
+	}
+	set := func(spec, image string) string {
+		return "spec: {" + spec + ", volumeClaimTemplates: [{metadata: {name: data}}], template: {spec: {containers: [{name: a, volumeMounts: [{name: data, mountPath: /data}], image: " + image + "}]}}}"
 	}
 	for _, row := range []struct{ kind, before, after, want, why string }{
 		{"apps/v1 Deployment", "", deployment(confined), "nothing restarts", "pods that are confined"},
@@ -35,11 +42,52 @@ func TestJudge(t *testing.T) {
 		{"apps/v1 Deployment", deployment("hostPID: true, " + confined), deployment("hostPID: true, " + strings.TrimSuffix(confined, "]") + ", {name: b, " + safe + "}]"), "rolling restart", "a container that opens nothing more in pods that are open"},
 		{"apps/v1 StatefulSet", "metadata: {name: old, namespace: acme}\n" + deployment(confined), "metadata: {name: new, namespace: acme}\n" + deployment("hostPID: true, "+confined), "data at risk, Deleted, Isolation", "another name, and more that is open"},
 		{"apps/v1 StatefulSet", "spec: {volumeClaimTemplates: [{metadata: {name: data}}], template: {spec: {containers: [{name: a}, {name: b, volumeMounts: [{name: data, mountPath: /data}]}]}}}", "spec: {volumeClaimTemplates: [{metadata: {name: data}}], template: {spec: {containers: [{name: a}]}}}", "data at risk, Replaced", "the container that had the volume is gone"},
-		{"apps/v1 StatefulSet", "spec: {volumeClaimTemplates: [{metadata: {name: data}}], template: {spec: {volumes: [{name: data, emptyDir: {}}], containers: [{name: a, volumeMounts: [{name: data, mountPath: /data}]}]}}}", "spec: {volumeClaimTemplates: [{metadata: {name: data}}], template: {spec: {volumes: [{name: data, emptyDir: {}}], containers: [{name: a, volumeMounts: [{name: data, mountPath: /tmp}]}]}}}", "brief interruption", "a volume of the name of a claim that is none"},
 		{"batch/v1 CronJob", backup("", "", ""), backup("", "parallelism: 0, ", ""), "data at risk, Replaced", "no pod copies the database"},
 		{"batch/v1 CronJob", backup("concurrencyPolicy: Forbid, ", "", ""), backup("concurrencyPolicy: Replace, ", "", ""), "data at risk, Replaced", "each copy may be ended by the next"},
 		{"batch/v1 CronJob", backup("startingDeadlineSeconds: 600, ", "", ""), backup("startingDeadlineSeconds: 5, ", "", ""), "data at risk, Replaced", "a copy may not begin"},
 		{"batch/v1 CronJob", strings.Replace(backup("", "", ""), "name: backup", "name: mail", 1), strings.Replace(backup("", "suspend: true, ", ""), "name: backup", "name: mail", 1), "brief interruption", "what copies nothing does not run"},
+		{"batch/v1 CronJob", backup("", "", ""), backup("", "", ", activeDeadlineSeconds: 1"), "data at risk, Replaced", "the pods have no time"},
+		{"batch/v1 CronJob", image("db/postgres:18.1"), image("db/postgres:17.5"), "data at risk, Replaced", "an older program"},
+		{"batch/v1 CronJob", image("db/postgres:18.1"), image("db/postgres:18.2"), "nothing restarts", "a newer one that reads the same"},
+		{"batch/v1 CronJob", image("a, resources: {limits: {memory: 1Gi}}"), image("a, resources: {limits: {memory: 1Mi}}"), "data at risk, Replaced", "too little memory"},
+		{"batch/v1 CronJob", image("a, resources: {limits: {memory: 1Gi}}"), image("a, resources: {limits: {memory: 2Gi}}"), "nothing restarts", "more memory"},
+		{"batch/v1 CronJob", backup("", "", ", volumes: [{name: a, ephemeral: {}}]"), backup("", "", ", volumes: [{name: a, emptyDir: {sizeLimit: 1Mi}}]"), "data at risk, Replaced", "another volume for the copy"},
+		{"batch/v1 CronJob", strings.Replace(backup("", "", ""), "name: backup", "name: mail", 1), strings.NewReplacer("name: backup", "name: mail", "0 1 * * *", "0 1 30 2 *").Replace(backup("", "", "")), "brief interruption", "what copies nothing never runs"},
+		{"apps/v1 StatefulSet", set("replicas: 1", "a:1"), set("replicas: 2", "a:1"), "data at risk, Replaced", "a second pod has a volume of its own"},
+		{"apps/v1 StatefulSet", set("replicas: 1, persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}", "a:1"), set("replicas: 0, persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}", "a:1"), "data at risk, Replaced", "volumes go with the pods"},
+		{"apps/v1 StatefulSet", set("replicas: 1", "a:1"), set("replicas: 0", "a:1"), "brief interruption", "volumes stay"},
+		{"apps/v1 StatefulSet", set("replicas: 1", "db/postgres:18.1"), set("replicas: 1", "db/postgres:19.0"), "data at risk, Replaced", "files of another major version"},
+		{"apps/v1 StatefulSet", set("replicas: 1", "a:1"), strings.Replace(set("replicas: 1", "a:1"), "containers:", "terminationGracePeriodSeconds: 0, containers:", 1), "data at risk, Replaced", "no time to end what is written"},
+		{"apps/v1 StatefulSet", set("replicas: 3, updateStrategy: {type: OnDelete}", "a:1"), set("replicas: 3, updateStrategy: {type: RollingUpdate}", "a:1"), "rolling restart", "what waited for somebody is made anew"},
+		{"apps/v1 Deployment", "metadata: {name: scaled, namespace: acme}\nspec: {replicas: 2}", "metadata: {name: scaled, namespace: acme}\nspec: {}", "brief interruption", "an autoscaler takes over from one pod"},
+		{"v1 ConfigMap", "data: {valkey.conf: \"a\\ndir /data\\nb\\n\"}", "data: {valkey.conf: \"a\\ndir /tmp\\nb\\n\"}", "data at risk, Replaced", "data is kept elsewhere"},
+		{"v1 ConfigMap", "data: {garage.toml: \"a\\ndata_dir = \\\"/data\\\"\\nb\\n\"}", "data: {garage.toml: \"a\\ndata_dir = \\\"/tmp\\\"\\nb\\n\"}", "data at risk, Replaced", "data is kept elsewhere, in quotes"},
+		{"v1 ConfigMap", "metadata: {name: api, namespace: acme}\ndata: {a: b}", "metadata: {name: api, namespace: acme}\ndata: {a: c}", "brief interruption", "a Secret of its name is read, and not it"},
+		{"v1 Secret", "metadata: {name: a, namespace: acme, annotations: {secret.tenantry.dev/a: \"generated:prod/acme/a/b?version=1\"}}", "metadata: {name: a, namespace: acme, annotations: {secret.tenantry.dev/a: \"generated:prod/globex/a/b?version=1\"}}", "isolation changed, Isolation", "another tenant's value"},
+		{"v1 Secret", "", "metadata: {name: a, namespace: acme, annotations: {secret.tenantry.dev/a: \"generated:prod/globex/a/b?version=1\"}}", "isolation changed, Isolation", "another tenant's value in a new Secret"},
+		{"v1 Secret", "", "metadata: {name: a, namespace: acme}\ntype: kubernetes.io/service-account-token", "isolation changed, Isolation", "a token"},
+		{"v1 Endpoints", "", "subsets: [{addresses: [{ip: 169.254.169.254}]}]", "isolation changed, Isolation", "addresses past the policies"},
+		{"networking.k8s.io/v1 NetworkPolicy", "spec: {podSelector: {}}", "metadata: {name: it, namespace: acme, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: a, uid: b}]}\nspec: {podSelector: {}}", "isolation changed, Isolation", "an owner that is not there"},
+		{"networking.k8s.io/v1 NetworkPolicy", "", "metadata: {name: it, namespace: acme, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: a, uid: b}]}\nspec: {podSelector: {}}", "isolation changed, Isolation", "a policy that goes again"},
+		{"v1 ConfigMap", "metadata: {name: it, namespace: acme, annotations: {tenantry.dev/stage: workload}}", "metadata: {name: it, namespace: acme}", "nothing restarts", "Flux no longer delivers the unit"},
+		{"v1 ConfigMap", "metadata: {name: it, namespace: acme, annotations: {tenantry.dev/stage: workload}}", "metadata: {name: it, namespace: acme, annotations: {tenantry.dev/stage: foundation}}", "replaced", "Flux deletes what leaves a stage"},
+		{"kustomize.toolkit.fluxcd.io/v1 Kustomization", "spec: {interval: 1m, dependsOn: [{name: a}]}", "spec: {interval: 1m}", "isolation changed, Isolation", "it waits for nothing"},
+		{"kustomize.toolkit.fluxcd.io/v1 Kustomization", "spec: {dependsOn: [{name: a}]}", "spec: {dependsOn: [{name: a}, {name: b}]}", "brief interruption", "it waits for one more"},
+		{"kustomize.toolkit.fluxcd.io/v1 Kustomization", "spec: {wait: true}", "spec: {wait: false}", "isolation changed, Isolation", "nothing waits for it"},
+		{"kustomize.toolkit.fluxcd.io/v1 Kustomization", "spec: {deletionPolicy: Orphan}", "", "brief interruption", "what it applied stays"},
+		{"kustomize.toolkit.fluxcd.io/v1 Kustomization", "spec: {prune: true}", "", "data at risk, Deleted", "what it applied goes"},
+		{"postgresql.cnpg.io/v1 Cluster", "", "spec: {instances: 1, enableSuperuserAccess: true}", "isolation changed, Isolation", "a superuser of a new database"},
+		{"postgresql.cnpg.io/v1 Cluster", "", "spec: {instances: 1, postgresql: {pg_hba: [host all all all trust]}}", "isolation changed, Isolation", "no password for a new database"},
+		{"postgresql.cnpg.io/v1 Cluster", "", "spec: {instances: 1, affinity: {nodeSelector: {tenantry.dev/tenant: globex}}}", "isolation changed, Isolation", "another tenant's nodes for a new database"},
+		{"postgresql.cnpg.io/v1 Cluster", "", "spec: {instances: 1, managed: {services: {additional: [{serviceTemplate: {spec: {type: LoadBalancer}}}]}}}", "exposure changed", "a new database for clients outside"},
+		{"postgresql.cnpg.io/v1 Cluster", "", "spec: {instances: 1, seccompProfile: {type: RuntimeDefault}}", "nothing restarts", "a new database like others"},
+		{"postgresql.cnpg.io/v1 Cluster", "spec: {instances: 3}", "spec: {instances: 3, switchoverDelay: 1}", "data at risk, Replaced", "no time to hand over"},
+		{"postgresql.cnpg.io/v1 Cluster", "spec: {instances: 3, switchoverDelay: 60}", "spec: {instances: 3, switchoverDelay: 120}", "nothing restarts", "more time to hand over"},
+		{"postgresql.cnpg.io/v1 Database", "spec: {name: a, owner: a, cluster: {name: a}}", "spec: {name: a, owner: a, cluster: {name: a}, extensions: [{name: b}]}", "nothing restarts", "an extension is added"},
+		{"postgresql.cnpg.io/v1 Database", "spec: {name: a, owner: a, cluster: {name: a}}", "spec: {name: a, owner: a, cluster: {name: a}, extensions: [{name: b, ensure: absent}]}", "data at risk, Replaced", "an extension is dropped"},
+		{"gateway.networking.k8s.io/v1 Gateway", "spec: {listeners: [{name: a, port: 1, protocol: HTTP}]}", "spec: {listeners: [{name: a, port: 1, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]}", "isolation changed, Isolation", "anybody's routes"},
+		{"v1 Namespace", "metadata: {name: acme, labels: {a: b}}", "metadata: {name: acme}", "brief interruption", "a label that a gateway may pick by"},
+		{"external-secrets.io/v1 ExternalSecret", "", strings.Replace(external, "remoteRef: {key: acme/db}", "sourceRef: {generatorRef: {kind: Password, name: a}}", 1), "isolation changed, Isolation", "a generator"},
 		{"autoscaling/v2 HorizontalPodAutoscaler", "metadata: {name: api, namespace: acme}\nspec: {minReplicas: 2, maxReplicas: 9, scaleTargetRef: {kind: Deployment, name: api}}", "metadata: {name: api, namespace: acme}\nspec: {maxReplicas: 9, scaleTargetRef: {kind: Deployment, name: api}}", "brief interruption", "one pod is left by default, and a budget wants it to stay"},
 		{"autoscaling/v2 HorizontalPodAutoscaler", "metadata: {name: api, namespace: acme}\nspec: {minReplicas: 1, maxReplicas: 9, scaleTargetRef: {kind: Deployment, name: api}}", "metadata: {name: api, namespace: acme}\nspec: {minReplicas: 2, maxReplicas: 9, scaleTargetRef: {kind: Deployment, name: api}}", "nothing restarts", "more pods"},
 		{"postgresql.cnpg.io/v1 Pooler", "spec: {cluster: {name: a}, pgbouncer: {poolMode: session}}", "spec: {cluster: {name: a}, pgbouncer: {poolMode: session}, template: {spec: {containers: [], volumes: [{name: a, secret: {secretName: b}}]}}}", "isolation changed, Isolation", "a pooler's first volume"},
@@ -61,7 +109,7 @@ func TestJudge(t *testing.T) {
 				other.unit = o.unit
 				o.unit.changed = append(o.unit.changed, other)
 			}
-			deployment := objectOf(t, "apps/v1 Deployment", "metadata: {name: api, namespace: acme}\nspec: {replicas: 1}")
+			deployment := objectOf(t, "apps/v1 Deployment", "metadata: {name: api, namespace: acme}\nspec: {replicas: 1, template: {spec: {volumes: [{name: a, secret: {secretName: api}}]}}}")
 			o.unit.changed = append(o.unit.changed, deployment)
 			if o.Kind == "HorizontalPodAutoscaler" {
 				deployment.unit = o.unit
@@ -69,8 +117,10 @@ func TestJudge(t *testing.T) {
 			}
 			return o
 		}
-		var before *object
-		after := unit(objectOf(t, row.kind, row.after))
+		var before, after *object
+		if row.after != "" {
+			after = unit(objectOf(t, row.kind, row.after))
+		}
 		if row.before != "" {
 			before = unit(objectOf(t, row.kind, row.before))
 		}

@@ -22,6 +22,10 @@ func podRuling(before, after *object, at string, f *Field) ruling {
 		return ruling{verdict: DataAtRisk, reason: lost, loss: render.Replaced}
 	case copies(after) && r.verdict == NothingRestarts:
 		r = copied(at, f)
+	case len(mounts(before)) > 0 && strings.HasSuffix(at, "ontainers.*.image") && imageMajor(f.Before) != imageMajor(f.After):
+		return ruling{verdict: DataAtRisk, reason: "another major version reads the files on its volume, or cannot: only a backup leads back", loss: render.Replaced}
+	case len(mounts(before)) > 0 && at == "terminationGracePeriodSeconds" && f.After == "0":
+		return ruling{verdict: DataAtRisk, reason: "its pods are killed at once, while they write", loss: render.Replaced}
 	}
 	if at == "metadata.annotations.tenantry.dev/checksum" && r.verdict > NothingRestarts {
 		r.reason = "its configuration changes, which it reads when it starts: " + r.reason
@@ -115,10 +119,14 @@ func replicasRuling(before, after *object, f *Field) ruling {
 	switch {
 	case f.After != "" && after.unit != nil && after.unit.find("HorizontalPodAutoscaler", after.name) != nil:
 		return ruling{verdict: Interruption, reason: "an autoscaler decides the number of pods, and each deploy would set it back to this one"}
+	case f.After == "" && after.unit != nil && after.unit.find("HorizontalPodAutoscaler", after.name) != nil:
+		return ruling{verdict: Interruption, reason: "one pod is left until the autoscaler has its say"}
 	case f.After == "" && is < was:
 		return ruling{verdict: Interruption, reason: fmt.Sprintf("nothing says how many pods it has: %d goes on", is)}
-	case is == 0 && was > 0:
+	case is == 0 && was > 0 && (len(claims) == 0 || value(after.tree, "spec.persistentVolumeClaimRetentionPolicy.whenScaled") != "Delete"):
 		return ruling{verdict: Interruption, reason: "all of its pods end, and nothing takes their place"}
+	case is > was && was > 0 && len(claims) > 0:
+		return ruling{verdict: DataAtRisk, reason: "a pod that is added begins with an empty volume: where they do not copy each other, some clients read and write there", loss: render.Replaced}
 	case is < was && len(claims) > 0:
 		return ruling{verdict: DataAtRisk, reason: "the volumes of the pods that end are no longer read, or deleted with them", loss: render.Replaced}
 	case is < was:
@@ -184,8 +192,6 @@ func mounts(o *object) []mount {
 	for _, v := range listed(spec, "volumes") {
 		if name, _ := v["name"].(string); v["persistentVolumeClaim"] != nil {
 			claims[name] = true
-		} else {
-			delete(claims, name) // it stands before the template of its name
 		}
 	}
 	var list []mount
@@ -218,6 +224,11 @@ func copied(at string, f *Field) ruling {
 	switch {
 	case strings.Contains(f.Path, "[name=KEEP]") && !strings.HasSuffix(strings.Trim(f.After, `"`), "m"): // minutes
 		return kept(nil, nil, f)
+	case strings.HasSuffix(at, ".image") && imageMajor(f.Before) == imageMajor(f.After), strings.HasSuffix(at, ".imagePullPolicy") && f.After != "Never":
+	case (strings.Contains(at, "resources.") || strings.Contains(at, "sizeLimit")) && !smaller(f.After, f.Before):
+	case strings.HasSuffix(at, ".image"), strings.HasSuffix(at, ".imagePullPolicy"), strings.Contains(at, "resources."), strings.Contains(at, "sizeLimit"),
+		at == "activeDeadlineSeconds", strings.HasPrefix(at, "hostAliases"), strings.HasPrefix(at, "volumes.*.") && (f.Before == "" || f.After == ""):
+		return ruling{verdict: DataAtRisk, reason: "the database may not be copied any more: what copies it has less, or is another", loss: render.Replaced}
 	case strings.Contains(at, ".env"), strings.Contains(at, ".args"), strings.Contains(at, ".command"), strings.Contains(at, ".volumeMounts"), strings.HasSuffix(at, "ontainers.*"):
 		return ruling{verdict: DataAtRisk, reason: "the database is copied in another way, elsewhere, or not at all", loss: render.Replaced}
 	}
