@@ -338,7 +338,7 @@ func switchover(_, _ *object, f *Field) ruling {
 	return ruling{reason: "it holds from the next restart on"}
 }
 
-// added or taken out of a database: what is new costs nothing.
+// extended rules on what is added to a database, changed or taken out. What is new costs nothing.
 func extended(reason string) consequence {
 	return func(_, _ *object, f *Field) ruling {
 		if f.Before == "" && !strings.Contains(f.After, "absent") {
