@@ -210,12 +210,13 @@ func TestCompareUnits(t *testing.T) {
 	files = edited(files, "prod/trois/namespace-trois.yaml", replace("enforce: restricted", "enforce: privileged"))
 	files = edited(files, "prod/trois/deployment-api.yaml", replace("      enableServiceLinks: false\n", "      enableServiceLinks: false\n      hostPID: true\n"))
 	files = edited(files, "prod/trois/poddisruptionbudget-api.yaml", replace("maxUnavailable: 1", "maxUnavailable: 2"))
+	files = edited(files, "prod/trois/resourcequota-tier.yaml", func(string) string { return "" })
 	hidden := compared(t, three, files)
 	told = nil
 	for _, m := range hidden.Missing {
 		told = append(told, m.Object+" "+m.Loss)
 	}
-	if diff := cmp.Diff([]string{"Namespace/trois Isolation", "trois/Deployment/api Isolation"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"Namespace/trois Isolation", "trois/Deployment/api Isolation", "trois/ResourceQuota/tier Isolation"}, told); diff != "" {
 		t.Errorf("acknowledgements of a tenant under a new name (-want +got):\n%s", diff)
 	}
 }

@@ -351,11 +351,8 @@ func extended(reason string) consequence {
 // waits rules on what Flux waits for before it applies what bounds a tenant, and then what runs there.
 func waits(_, _ *object, f *Field) ruling {
 	at := steps(f.Path)
-	switch {
-	case at[1] == "wait" && f.After == "true", at[1] == "dependsOn" && f.Before == "":
+	if at[1] == "wait" && f.After == "true" || at[1] == "dependsOn" && f.Before == "" {
 		return ruling{verdict: Interruption, reason: "it waits for more, and for ever where that does not come"}
-	case at[1] == "dependsOn" && f.After != "" && at[len(at)-1] != "dependsOn":
-		return ruling{verdict: Interruption, reason: "it waits for another, and for ever where that does not come"}
 	}
 	return isolates("what runs may be there before what bounds it, and a ring before the one that tries it out")
 }

@@ -33,6 +33,7 @@ func TestWeigh(t *testing.T) {
 		{"rbac.authorization.k8s.io/v1 Role", "metadata: {name: it, labels: {a: b}}", "metadata: {name: it, labels: {a: c}}", nothing, "a role of a namespace is not"},
 		{"networking.k8s.io/v1 NetworkPolicy", "metadata: {name: it, labels: {a: b}}", "metadata: {name: it, labels: {a: c}}", nothing, "nothing picks a policy"},
 		{"networking.k8s.io/v1 NetworkPolicy", "spec: {podSelector: {}}", "spec: {podSelector: {matchLabels: {a: b}}}", certain, "what a policy picks"},
+		{"kustomize.toolkit.fluxcd.io/v1 Kustomization", "spec: {path: ./a}", "spec: {path: ./b}", certain, "what a Kustomization applies, and by whose rights"},
 		{"postgresql.cnpg.io/v1 Pooler", "spec: {template: {metadata: {labels: {a: b}}}}", "spec: {template: {metadata: {labels: {a: c}}}}", "[a]", "labels of pods that an operator makes"},
 		{"postgresql.cnpg.io/v1 Cluster", "spec: {inheritedMetadata: {labels: {a: b}}}", "spec: {inheritedMetadata: {labels: {a: c}}}", "[a]", "labels that an operator hands on"},
 		{"v1 ConfigMap", "data: {a: b}", "data: {a: c}", nothing, "it lets nothing happen"},
