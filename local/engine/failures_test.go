@@ -248,16 +248,25 @@ func testFailures(t *testing.T, w *world) {
 		s.Tenants["encrypted"] = []string{"a ConfigMap"}
 		for _, test := range []struct {
 			make func(*repository)
+			told func(*testing.T, result) string // where it is told
 			want string
 		}{
-			{func(r *repository) { r.set("PULUMI_CONFIG_PASSPHRASE", canary+"another") }, "PULUMI_CONFIG_PASSPHRASE is not the one that this stack's state was encrypted with\n"},
-			{func(r *repository) { r.unset("PULUMI_CONFIG_PASSPHRASE") }, "PULUMI_CONFIG_PASSPHRASE is not set: it decrypts the state of this stack\n"},
+			{
+				func(r *repository) { r.set("PULUMI_CONFIG_PASSPHRASE", canary+"another") },
+				func(t *testing.T, r result) string { return errorOf(t, r, "encrypted") },
+				"PULUMI_CONFIG_PASSPHRASE is not the one that this stack's state was encrypted with\n",
+			},
+			{
+				func(r *repository) { r.unset("PULUMI_CONFIG_PASSPHRASE") },
+				func(_ *testing.T, r result) string { return r.stderr }, // no unit has begun
+				"the environment lacks PULUMI_CONFIG_PASSPHRASE: set them, such as with a secret manager that runs this command\n",
+			},
 		} {
 			r := w.repository(t, trial, s)
 			before := r.look(t, "encrypted")
 			test.make(r)
 			for _, verb := range []string{"preview", "up", "recover"} {
-				if got := r.run(t, verb, "encrypted"); got.code != 1 || !strings.HasSuffix(errorOf(t, got, "encrypted"), test.want) {
+				if got := r.run(t, verb, "encrypted"); got.code != 1 || !strings.HasSuffix(test.told(t, got), test.want) {
 					t.Errorf("%s: want exit code 1 and %q: %s", verb, test.want, got)
 				}
 			}
