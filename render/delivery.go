@@ -78,9 +78,10 @@ const (
 	stageBounds     = "bounds"
 	stageFoundation = "foundation" // configuration, secrets, database, cache, migrations
 	stageWorkload   = "workload"
-
-	stageAnnotation = "tenantry.dev/stage"
 )
+
+// StageAnnotation says in which stage Flux applies an object.
+const StageAnnotation = "tenantry.dev/stage"
 
 // fleetAccount is the account of the platform's namespace that stands for the fleet's own deploy identity.
 const fleetAccount = "fleet"
@@ -209,7 +210,7 @@ func (s scope) kustomization(unit, stage, account string, after []string) *kusto
 	}
 	if stage != "" {
 		k.Spec.Patches = []kustomize.Patch{{
-			Target: &kustomize.Selector{AnnotationSelector: stageAnnotation + "!=" + stage},
+			Target: &kustomize.Selector{AnnotationSelector: StageAnnotation + "!=" + stage},
 			Patch:  "apiVersion: v1\nkind: Any\nmetadata:\n  name: any\n$patch: delete\n",
 		}}
 	}
@@ -236,7 +237,7 @@ func stageOf(o Object) string {
 func (Flux) mark(path *field.Path, o Object, tenant bool) *field.Error {
 	notes := map[string]string{}
 	if tenant {
-		notes[stageAnnotation] = stageOf(o)
+		notes[StageAnnotation] = stageOf(o)
 	}
 	if HoldsData(o.GetObjectKind().GroupVersionKind().GroupKind()) {
 		notes[kustomizev1.GroupVersion.Group+"/prune"] = kustomizev1.DisabledValue

@@ -406,7 +406,7 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 			return isolates("it rewrites the database's pods, whatever their specification says")
 		case key == "cnpg.io/skipWalArchiving", key == "cnpg.io/skipEmptyWalArchiveCheck":
 			return ruling{verdict: DataAtRisk, reason: "it decides whether the log of what is committed is copied, or over which other copies", loss: render.Replaced}
-		case key == stage && f.Before != "":
+		case key == render.StageAnnotation && f.Before != "":
 			return restaged(o, f)
 		case strings.HasPrefix(key, "container.apparmor.security.beta.kubernetes.io/"):
 			return isolates("its pods are confined in another way")
@@ -441,16 +441,13 @@ func metadataRuling(o *object, at string, f *Field) ruling {
 // fluxed begins the annotations and labels by which Flux treats an object apart from what its Kustomization says.
 const fluxed = "kustomize.toolkit.fluxcd.io/"
 
-// stage is the annotation that says in which stage Flux applies an object.
-const stage = "tenantry.dev/stage"
-
 // staged tells whether Flux delivers a unit, by two objects that every unit has.
 func staged(u *unit) bool {
 	if u == nil {
 		return true
 	}
 	return slices.ContainsFunc([]*object{u.find("Namespace", u.name), u.find("NetworkPolicy", "default-deny")}, func(o *object) bool {
-		return o != nil && value(o.tree, `metadata.annotations["`+stage+`"]`) != nil
+		return o != nil && value(o.tree, `metadata.annotations["`+render.StageAnnotation+`"]`) != nil
 	})
 }
 

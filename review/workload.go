@@ -147,7 +147,8 @@ func fewer(u *unit, name string) ruling {
 	return ruling{reason: "pods end, and the others serve"}
 }
 
-// unmounted says how the pods of a workload begin without the data that they had; empty where they do not.
+// unmounted says how the pods of a workload begin without the data that they had, or may lose what they commit; empty where
+// neither is so.
 func unmounted(before, after *object, at string, f *Field) string {
 	was, is := mounts(before), mounts(after)
 	switch {
@@ -181,11 +182,10 @@ type mount struct{ container, path, sub, claim string }
 
 // mounts are those of a workload's containers.
 func mounts(o *object) []mount {
+	set, _ := o.tree["spec"].(map[string]any)
 	spec, _ := value(o.tree, podAt[o.Kind]).(map[string]any)
 	claims := map[string]bool{}
-	templates, _ := value(o.tree, "spec.volumeClaimTemplates").([]any)
-	for _, t := range templates {
-		template, _ := t.(map[string]any)
+	for _, template := range listed(set, "volumeClaimTemplates") {
 		name, _ := value(template, "metadata.name").(string)
 		claims[name] = true
 	}
@@ -210,13 +210,13 @@ func mounts(o *object) []mount {
 // listed are the maps in a list.
 func listed(in map[string]any, name string) []map[string]any {
 	list, _ := in[name].([]any)
-	var maps []map[string]any
+	var found []map[string]any
 	for _, item := range list {
 		if m, ok := item.(map[string]any); ok {
-			maps = append(maps, m)
+			found = append(found, m)
 		}
 	}
-	return maps
+	return found
 }
 
 // copied rules on what copies a database from its next run on.
@@ -238,7 +238,6 @@ func copied(at string, f *Field) ruling {
 // jobs rules on how the jobs of a CronJob run.
 func jobs(before, after *object, f *Field) ruling {
 	at := steps(f.Path)
-	r := ruling{reason: "it holds from the next run on"}
 	stops := false
 	switch at[len(at)-1] {
 	case "suspend":
@@ -258,7 +257,7 @@ func jobs(before, after *object, f *Field) ruling {
 	case stops:
 		return ruling{verdict: Interruption, reason: "it may end before it is done, or not begin"}
 	}
-	return r
+	return ruling{reason: "it holds from the next run on"}
 }
 
 // budgetRuling rules on a budget as it stands.

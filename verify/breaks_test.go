@@ -607,10 +607,10 @@ func TestBreaksOfIdentity(t *testing.T) {
 		},
 		"apply more than the bounds": func(k *kustomizev1.KustomizationSpec) { k.ServiceAccountName, k.Patches = "fleet", nil },
 		"apply another stage as the fleet": func(k *kustomizev1.KustomizationSpec) {
-			k.ServiceAccountName, k.Patches[0].Target.AnnotationSelector = "fleet", stageAnnotation+"!=workload"
+			k.ServiceAccountName, k.Patches[0].Target.AnnotationSelector = "fleet", render.StageAnnotation+"!=workload"
 		},
 		"apply what is not bounds as well": func(k *kustomizev1.KustomizationSpec) {
-			k.ServiceAccountName, k.Patches[0].Target.AnnotationSelector = "fleet", stageAnnotation+"!=bounds,x"
+			k.ServiceAccountName, k.Patches[0].Target.AnnotationSelector = "fleet", render.StageAnnotation+"!=bounds,x"
 		},
 		"patch":                             func(k *kustomizev1.KustomizationSpec) { k.Patches[0].Patch = "- op: remove\n  path: /spec\n" },
 		"patch everything":                  func(k *kustomizev1.KustomizationSpec) { k.Patches[0].Target = nil },
@@ -644,10 +644,10 @@ func TestBreaksOfIdentity(t *testing.T) {
 	}
 	ways = append(ways,
 		note("be applied by nobody", pruneAnnotation, "disabled", func(render.Object) bool { return true }),
-		note("be applied by the fleet", stageAnnotation, "bounds", func(o render.Object) bool {
+		note("be applied by the fleet", render.StageAnnotation, "bounds", func(o render.Object) bool {
 			return !slices.Contains(boundKinds, o.GetObjectKind().GroupVersionKind().Kind)
 		}),
-		note("be deleted with its data", stageAnnotation, "foundation", func(o render.Object) bool {
+		note("be deleted with its data", render.StageAnnotation, "foundation", func(o render.Object) bool {
 			return slices.Contains([]string{"Cluster", "Database", "Namespace", "StatefulSet"}, o.GetObjectKind().GroupVersionKind().Kind)
 		}),
 	)
@@ -672,7 +672,7 @@ func TestBreaksOfIdentity(t *testing.T) {
 		}
 	}
 	ways = slices.Concat(ways,
-		[]breakage{note("be dropped from the bounds", stageAnnotation, "foundation", bounds), note("be applied by who it bounds", stageAnnotation, "workload", bounds)},
+		[]breakage{note("be dropped from the bounds", render.StageAnnotation, "foundation", bounds), note("be applied by who it bounds", render.StageAnnotation, "workload", bounds)},
 		order("be left as it is", "kustomize.toolkit.fluxcd.io/reconcile", "disabled"),
 		order("be ignored", "kustomize.toolkit.fluxcd.io/ssa", "Ignore"),
 		order("be applied once", "kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"),

@@ -10,10 +10,7 @@ import (
 	"github.com/tenantry/tenantry/render"
 )
 
-const (
-	stageAnnotation = "tenantry.dev/stage"
-	pruneAnnotation = "kustomize.toolkit.fluxcd.io/prune"
-)
+const pruneAnnotation = "kustomize.toolkit.fluxcd.io/prune"
 
 // stages are those that a tenant's unit is applied in; the fleet's own account applies the first.
 var stages = []string{"bounds", "foundation", "workload"}
@@ -71,15 +68,15 @@ func delivered(s *subject) []Finding {
 					tell(u, o, "metadata.annotations", order.message, "take out "+order.key)
 				}
 			}
-			switch stage := o.GetAnnotations()[stageAnnotation]; {
+			switch stage := o.GetAnnotations()[render.StageAnnotation]; {
 			case u.Name == render.PlatformUnit:
 			case !slices.Contains(stages, stage):
-				tell(u, o, "metadata.annotations", "Flux never applies it: its stage is "+`"`+stage+`"`, "set "+stageAnnotation+" to one of "+strings.Join(stages, ", "))
+				tell(u, o, "metadata.annotations", "Flux never applies it: its stage is "+`"`+stage+`"`, "set "+render.StageAnnotation+" to one of "+strings.Join(stages, ", "))
 			case stage == stages[0] && !slices.Contains(boundKinds, gvk.Kind):
 				tell(u, o, "metadata.annotations", "the fleet's own account applies it, which may change everything", "leave to the stage "+stage+" what bounds the tenant")
 			case stage != stages[0] && slices.Contains(boundKinds, gvk.Kind):
 				tell(u, o, "metadata.annotations", "the stage "+stages[0]+" drops it, and the tenant's own account, which applies the stage "+stage+", may not change what bounds the tenant",
-					"set "+stageAnnotation+" to "+stages[0])
+					"set "+render.StageAnnotation+" to "+stages[0])
 			}
 		}
 	}
@@ -95,7 +92,7 @@ func (s *subject) reconciled(k *kustomizev1.Kustomization, tell func(field, mess
 		if p.Target == nil || !strings.Contains(p.Patch, "\n$patch: delete\n") {
 			tell("spec.patches", "what is applied is not what was reviewed", "leave nothing but patches that delete")
 		} else if i == 0 && len(spec.Patches) == 1 {
-			only, _ = strings.CutPrefix(p.Target.AnnotationSelector, stageAnnotation+"!=")
+			only, _ = strings.CutPrefix(p.Target.AnnotationSelector, render.StageAnnotation+"!=")
 		}
 	}
 	if spec.PostBuild != nil || spec.CommonMetadata != nil || spec.TargetNamespace != "" || spec.NamePrefix+spec.NameSuffix != "" || len(spec.Images)+len(spec.Components) > 0 {
